@@ -18,34 +18,34 @@ from pipeline.evaluation.evaluate import evaluate_sets
 from pipeline.judges.training import read_examples, train_judge
 from pipeline.params import load_params
 
-Demand = tuple[str, str]  # metric and control
+Requirement = tuple[str, str]  # metric and control
 
 
 def main(
-    seeds: Annotated[list[int], typer.Argument(help="of the judge, and of the planted clips")] = [1, 2, 3, 4, 5],  # noqa: B006
-    data: Annotated[Path, typer.Option(help="holds labels, clips and captions")] = Path("data"),
+    seeds: Annotated[list[int], typer.Argument(help="seeds of the judge and of the planted clips")] = [1, 2, 3, 4, 5],  # noqa: B006
+    data: Annotated[Path, typer.Option(help="folder with labels, clips and captions")] = Path("data"),
 ) -> None:
     """Train the judge with each seed and check every control with it."""
     params = load_params()
     dataset = Dataset(DataFolders(data / "labels", data / "clips", data / "captions"))
     classes, examples = read_examples(dataset, params.judge)
     reals = read_real_clips(dataset, classes, params.evaluate)
-    checks: dict[Demand, list[Check]] = defaultdict(list)
+    checks: dict[Requirement, list[Check]] = defaultdict(list)
     for seed in seeds:
         judge = train_judge(params.clip, classes, len(dataset.vocabulary), examples, params.judge, seed)
         options = params.evaluate.model_copy(update={"seed": seed})
         for check in evaluate_sets(judge, reals, {}, options, networks={}).checks:
             checks[check.metric, check.control].append(check)
-        print(f"seed {seed}: {sum(of[-1].passed is False for of in checks.values())} demands are not met", flush=True)
+        print(f"seed {seed}: {sum(of[-1].passed is False for of in checks.values())} checks failed", flush=True)
     console = open_console()
-    lines = [(*demand, of[-1].demand, format_range(of), count_met(of)) for demand, of in checks.items()]
-    print_table(console, ["metric", "control", "demand (last seed)", "found", "met"], lines)
+    lines = [(*names, of[-1].demand, format_range(of), count_met(of)) for names, of in checks.items()]
+    print_table(console, ["metric", "control", "requirement (last seed)", "measured", "passed"], lines)
     for reason in dict.fromkeys(of[-1].reason for of in checks.values() if of[-1].passed is None):
         names = [f"{metric} ({control})" for (metric, control), of in checks.items() if of[-1].reason == reason]
-        console.print(f"not tried: {', '.join(names)}: {reason}", highlight=False, markup=False)
+        console.print(f"not tested: {', '.join(names)}: {reason}", highlight=False, markup=False)
     tried = [of for of in checks.values() if any(check.passed is not None for check in of)]
     always = sum(all(check.passed is not False for check in of) for of in tried)
-    console.print(f"{always} of {len(tried)} demands that can be tried are met with every seed", highlight=False)
+    console.print(f"{always} of {len(tried)} testable checks passed with every seed", highlight=False)
 
 
 def format_range(checks: list[Check]) -> str:

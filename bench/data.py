@@ -41,11 +41,11 @@ def main(
     clips: Annotated[int, typer.Option(min=1, help="videos to draw and decode")] = 200,
     rows: Annotated[int, typer.Option(min=1, help="label rows of filter and tokenize")] = 220_847,
     transcode_rows: Annotated[int, typer.Option(min=1, help="label rows of transcode")] = 100_000,
-    picture_folders: Annotated[int, typer.Option(min=1, help="folders of 40 pictures that filter reads")] = 22_000,
-    rounds: Annotated[int, typer.Option(min=1, help="how often everything is measured")] = 3,
-    minutes: Annotated[int, typer.Option(min=1, help="length of the video that parts are taken from")] = 60,
-    parts: Annotated[int, typer.Option(min=1, help="parts of it")] = 1000,
-    out: Annotated[Path, typer.Option(help="where the figures go")] = Path("bench/data.json"),
+    picture_folders: Annotated[int, typer.Option(min=1, help="folders of 40 images that filter reads")] = 22_000,
+    rounds: Annotated[int, typer.Option(min=1, help="number of measurements of everything")] = 3,
+    minutes: Annotated[int, typer.Option(min=1, help="length of the video whose segments are decoded")] = 60,
+    parts: Annotated[int, typer.Option(min=1, help="number of its segments")] = 1000,
+    out: Annotated[Path, typer.Option(help="output file")] = Path("bench/data.json"),
 ) -> None:
     """Measure everything, which takes some ten minutes; use smaller numbers for a smoke test."""
     with tempfile.TemporaryDirectory() as name:
@@ -70,12 +70,19 @@ def _decoding(videos: list[Path], rounds: int) -> list[Measure]:
     equal = count_equal(videos, shape, options)
     ours, count = times["ours"], len(videos)
     return [
-        ratio("transcode_of_floor", "video to clip, to decoding alone", ">= 0.85", times["floor"], ours),
-        ratio("transcode_vs_ffmpeg", "to a process of static ffmpeg per video", ">= 2.2", times["ffmpeg"], ours),
-        ratio("transcode_vs_opencv", "to OpenCV, all frames", ">= 1.8", times.get("opencv"), ours),
+        ratio("transcode_of_floor", "video to clip, relative to decoding alone", ">= 0.85", times["floor"], ours),
+        ratio(
+            "transcode_vs_ffmpeg", "relative to one process of static ffmpeg per video", ">= 2.2", times["ffmpeg"], ours
+        ),
+        ratio("transcode_vs_opencv", "relative to OpenCV decoding all frames", ">= 1.8", times.get("opencv"), ours),
         Measure("transcode_clips_per_second", "on one core", "", count / ours.best, count / ours.median),
-        Measure("frames_equal", "videos equal by plain reader, av.open, ffmpeg", "1", equal["equal"] / count),
-        Measure("frames_by_plain_reader", "videos that the plain reader takes", "", equal["plain"] / count),
+        Measure(
+            "frames_equal",
+            "share of videos with equal frames by plain reader, av.open and ffmpeg",
+            "1",
+            equal["equal"] / count,
+        ),
+        Measure("frames_by_plain_reader", "share of videos that the plain reader can read", "", equal["plain"] / count),
     ]
 
 
@@ -84,16 +91,16 @@ def _before(folder: Path, videos: list[Path], rounds: int) -> list[Measure]:
     measures = []
     for kind, paths in (("webm", videos), ("mp4", copy_as_mp4(videos, folder))):
         found = compare_builds(paths, SHAPE, rounds)
-        what = f"{kind}: to the build {REVISION}"
+        what = f"{kind}: relative to the build {REVISION}"
         if found is None:
-            measures += [Measure(f"transcode_{kind}_vs_before", f"{what}: not in this copy of the code", ">= 1", None)]
+            measures += [Measure(f"transcode_{kind}_vs_before", f"{what}: not in this clone", ">= 1", None)]
             continue
         measures += [
             ratio(f"transcode_{kind}_vs_before", what, ">= 1", found.before, found.now),
             Measure(
                 f"transcode_{kind}_vs_before_pairs", "the same, median of all pairs", ">= 1", found.median_of_pairs
             ),
-            Measure(f"frames_{kind}_as_before", "videos with the same bytes", "1", found.equal_share),
+            Measure(f"frames_{kind}_as_before", "share of videos with the same bytes", "1", found.equal_share),
         ]
     return measures
 
@@ -102,8 +109,8 @@ def _cores(folder: Path, videos: list[Path], rounds: int) -> list[Measure]:
     times, by_cpu = measure_cores(folder, videos * REPEATS, SHAPE, rounds)
     count = len(videos) * REPEATS
     return [
-        ratio("two_cores_vs_one", "the whole stage, seconds of the clock", ">= 1.85", times["1"], times["2"]),
-        Measure("two_cores_vs_one_by_cpu", "the same, CPU seconds of the busiest process", ">= 1.85", by_cpu),
+        ratio("two_cores_vs_one", "the whole stage, wall time", ">= 1.85", times["1"], times["2"]),
+        Measure("two_cores_vs_one_by_cpu", "the same, CPU time of the busiest process", ">= 1.85", by_cpu),
         Measure(
             "stage_clips_per_second",
             "the whole stage on two cores",
@@ -127,7 +134,7 @@ def _reading(folder: Path, clips: int, rounds: int) -> list[Measure]:
     times = measure_reading(folder, clips, rounds)
     ours = times["ours"]
     return [
-        ratio("shuffled_vs_memmap", "shuffled batches, to np.memmap", ">= 0.9", times["memmap"], ours),
+        ratio("shuffled_vs_memmap", "shuffled batches, relative to np.memmap", ">= 0.9", times["memmap"], ours),
         Measure("shuffled_clips_per_second", "on one core", "", clips / ours.best, clips / ours.median),
     ]
 
@@ -150,12 +157,14 @@ def measure_reading(folder: Path, clips: int, rounds: int) -> dict[str, Times]:
 def _parts(folder: Path, minutes: int, parts: int) -> list[Measure]:
     options = load_params().transcode
     costs = measure_parts(draw_long(folder, minutes), minutes, parts, WHOLE_VIDEO, options, options.shard_clips)
-    what = f"{parts:,} parts of a video of {minutes} minutes"
+    what = f"{parts:,} segments of a video of {minutes} minutes"
     by_row = costs.seconds_of_whole * parts / costs.seconds
     return [
         Measure("parts_decoded_share", f"{what}: seconds decoded per second wanted", "<= 1.2", costs.decoded_share),
-        Measure("parts_vs_whole_each", "the same: to decoding all of it for each, CPU time", ">= 20", by_row),
-        Measure("parts_seconds", "the same: CPU seconds for all of them", "", costs.seconds),
+        Measure(
+            "parts_vs_whole_each", "the same: CPU time relative to decoding the whole video for each", ">= 20", by_row
+        ),
+        Measure("parts_seconds", "the same: CPU seconds in total", "", costs.seconds),
     ]
 
 
@@ -184,7 +193,7 @@ def _texts(folder: Path, rows: int) -> list[Measure]:
 
 def _pictures(folder: Path, folders: int) -> list[Measure]:
     found = measure_pictures(folder, folders)
-    what, share = f"filter: {folders:,} folders of 40 pictures, all chosen", folders / 220_847
+    what, share = f"filter: {folders:,} folders of 40 images, all chosen", folders / 220_847
     return [
         Measure("filter_pictures_seconds", what, f"< {60 * share:.3g}", found["filter_pictures_seconds"]),
         Measure("filter_pictures_cpu_seconds", "", "", found["filter_pictures_cpu_seconds"]),

@@ -71,9 +71,8 @@ UNCOMPARED = re.compile(
     r"project-home/.*|scratch/(\.ses|t2v-slots-\d+/.*)|project/(runs|\.dvc/tmp)/.*|" + COPY_BY_DVC.pattern
 )
 # The message names a file, or the folders for temporary files.
-DATABASE = (
-    r".+: (disk I/O error|database or disk is full|unable to open database file), says DVC, which keeps databases .+"
-)
+FAILS = "DVC's database here, or in core.site_cache_dir, fails"
+DATABASE = rf".+: {FAILS}: (disk I/O error|database or disk is full|unable to open database file)"
 TOLD = re.compile(rf"error: (No space left on device \(.+\)|{NO_SCRATCH} found in \[.+\]|{DATABASE}); make room .+")
 # Messages of DVC and its database; a sweep reports a failed run in one line.
 BY_DVC = re.compile(r"(?m)^ERROR: .+")
@@ -197,11 +196,11 @@ def fill(
     filled.disk.leave()
     left = filled.files()
     if halves := sum(bool(COPY_BY_DVC.fullmatch(name)) for name in left):
-        print(f"    DVC left {halves} halves of copies in its cache")
+        print(f"    DVC left {halves} partial copies in its cache")
     faults = [*judge(ended), *judge_files(left, before, whole)] if ended.code else ["roomy"]
     again = filled.run(command)
     if again.code:
-        return [*faults, f"given again, it ended with {again.code}: {again.said.strip()[-1500:]}"]
+        return [*faults, f"repeated, it ended with {again.code}: {again.said.strip()[-1500:]}"]
     end = filled.files()
     names = (name for name in sorted({*whole, *end}) if not UNCOMPARED.fullmatch(name))
     return [*faults, *(f"other bytes at the end: {name}" for name in names if whole.get(name) != end.get(name))]
@@ -215,7 +214,7 @@ def judge_message(ended: Ended) -> Iterator[str]:
     if len(errors) != 1:
         yield f"{len(errors)} messages: {ended.said.strip()[-3000:]}"
     elif not TOLD.fullmatch(errors[0]):
-        yield f"told: {errors[0]}"
+        yield f"unexpected message: {errors[0]}"
     if "Traceback" in ended.said:
         yield f"a traceback: {ended.said.strip()[-3000:]}"
 
@@ -246,7 +245,7 @@ def judge_files(left: Mapping[str, str], before: Mapping[str, str], whole: Mappi
         if temporary and name not in before and not UNCOMPARED.fullmatch(name):
             yield f"left behind: {name}"
         elif not UNCOMPARED.fullmatch(name) and digest not in (before.get(name), whole.get(name)):
-            yield f"half written: {name}"
+            yield f"partially written: {name}"
     yield from (f"gone: {name}" for name in before.keys() - left.keys() if not UNCOMPARED.fullmatch(name))
 
 
@@ -280,19 +279,19 @@ def choose_places(most: tuple[int, int], count: int, rng: random.Random) -> Iter
 def main() -> None:
     """Print a line per command and limit, and the totals."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--places", type=int, default=9, help="of each command, chosen at random")
+    parser.add_argument("--places", type=int, default=9, help="limits per command, chosen at random")
     parser.add_argument(
-        "--only", nargs="*", choices=COMMANDS, default=[], help="these commands; the others run undisturbed"
+        "--only", nargs="*", choices=COMMANDS, default=[], help="commands to test; the others run undisturbed"
     )
     parser.add_argument(
-        "--made", type=Path, help="a tiny project whose data and `out` are taken, so other commands do not run"
+        "--made", type=Path, help="a tiny project whose data and `out` are copied, so that other commands do not run"
     )
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     rng, wrong, tried = random.Random(options.seed), 0, 0
     build = ROOT / "build"
     if any(build.resolve().is_relative_to(place) for place in PLACES):
-        parser.error(f"{ROOT} lies in a folder for temporary files, over which commands see the full disk; move it")
+        parser.error(f"{ROOT} is in a folder for temporary files, over which commands see the full disk; move it")
     build.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=build) as folder, mounted(Path(folder) / "disk") as disk:
         filled = Filled(disk, Project(disk.folder / "project"))
@@ -317,7 +316,7 @@ def main() -> None:
                 tried += faults != ["roomy"]
                 wrong += faults not in (["roomy"], [])
                 print(f"  room {room} files {files}:", "; ".join(faults) or "good", flush=True)
-    print(f"{tried} times without room, {wrong} with a fault")
+    print(f"{tried} runs without room, {wrong} with a fault")
 
 
 if __name__ == "__main__":

@@ -77,7 +77,7 @@ class Stages:
 
     def _run(self, module: str) -> None:
         if forked.wait(self._start(module)):
-            raise AssertionError(f"{module}: undisturbed, it failed: {self._said.read_text(encoding='utf-8')}")
+            raise AssertionError(f"{module} failed undisturbed: {self._said.read_text(encoding='utf-8')}")
 
     def out(self, stage: str) -> Path:
         """The output folder of the stage."""
@@ -132,7 +132,7 @@ class Stages:
             if code == 0:
                 break
         if code:
-            tally.faults.append(f"does not end well any more: {self._said.read_text(encoding='utf-8')[-1000:]}")
+            tally.faults.append(f"repeated, it still fails: {self._said.read_text(encoding='utf-8')[-1000:]}")
         psutil.wait_procs(self.find_processes(), timeout=PATIENCE)
         tally.faults += self.find_faults(stage)
 
@@ -166,9 +166,9 @@ def disturb_sweeps(folder: Path, tally: Tally, kills: int, rng: random.Random) -
 def main() -> None:
     """Print a line per run and the totals, also after Ctrl-C."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--kills", type=int, default=40, help="of each command")
+    parser.add_argument("--kills", type=int, default=40, help="kills per command")
     parser.add_argument("--only", nargs="*", choices=[*OUTS, "sweep"], default=[*OUTS, "sweep"])
-    parser.add_argument("--made", type=Path, help="a tiny project: its drawn videos and its captions are taken")
+    parser.add_argument("--made", type=Path, help="a tiny project whose videos and captions are copied")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     rng, tallies = random.Random(options.seed), {name: Tally() for name in options.only}

@@ -78,14 +78,16 @@ class Cell:
 
 
 def main(
-    projects: Annotated[list[str], typer.Argument(help="name=folder, each with data/ as `dvc repro judge` leaves it")],
-    minutes: Annotated[float, typer.Option(min=0.01, help="CPU minutes of each training")] = 30.0,
-    methods: Annotated[str, typer.Option(help="of bench/methods.yaml, parted by commas; all without")] = "",
-    clips: Annotated[str, typer.Option(help="numbers of training clips, parted by commas; 0: all")] = "100,300,0",
-    seeds: Annotated[str, typer.Option(help="parted by commas")] = "17,18,19",
-    jobs: Annotated[int, typer.Option(min=1, help="trainings at once, each on one core")] = 1,
-    out: Annotated[Path, typer.Option(help="figures of all cells, also of earlier calls")] = FIGURES,
-    work: Annotated[Path, typer.Option(help="where models are kept")] = WORK,
+    projects: Annotated[list[str], typer.Argument(help="name=folder, each with data/ after `dvc repro judge`")],
+    minutes: Annotated[float, typer.Option(min=0.01, help="CPU minutes per training run")] = 30.0,
+    methods: Annotated[
+        str, typer.Option(help="methods of bench/methods.yaml, separated by commas [default: all]")
+    ] = "",
+    clips: Annotated[str, typer.Option(help="numbers of training clips, separated by commas; 0: all")] = "100,300,0",
+    seeds: Annotated[str, typer.Option(help="training seeds, separated by commas")] = "17,18,19",
+    jobs: Annotated[int, typer.Option(min=1, help="training runs at a time, each on one core")] = 1,
+    out: Annotated[Path, typer.Option(help="metrics of all cells, including those of earlier calls")] = FIGURES,
+    work: Annotated[Path, typer.Option(help="folder for the models")] = WORK,
 ) -> None:
     """Train and evaluate every method on every project, with every number of clips and every seed."""
     table = FigureTable(out)

@@ -28,11 +28,11 @@ from pipeline.rendering.export import export_samples
 COLUMNS = {
     "two_sample_frames": "frames",
     "two_sample_motion": "motion",
-    "motion_distance": "distance of motion",
+    "motion_distance": "motion distance",
     "motion_distance_by_category": "by category",
     "coverage": "coverage",
     "recall": "recall",
-    "motion_direction": "moves as captioned",
+    "motion_direction": "motion direction",
     "category_accuracy": "category",
     "joint_accuracy": "joint",
     "pairs_joint_accuracy": "held-out pairs",
@@ -46,17 +46,17 @@ BESIDE = 3  # methods per row of the image
 
 def main(
     project: Annotated[str, typer.Argument(help="name=folder, as for bench.methods")],
-    picture: Annotated[Path, typer.Option(help="a png holds film strips, a gif moves")],
-    figures: Annotated[Path, typer.Option(help="what bench.methods wrote")] = FIGURES,
-    work: Annotated[Path, typer.Option(help="where bench.methods kept its models")] = WORK,
-    seed: Annotated[int, typer.Option(help="of the models that are shown")] = 17,
-    minutes: Annotated[float, typer.Option(help="of CPU time, that they were trained for")] = 30.0,
-    categories: Annotated[int, typer.Option(min=1, help="of clips")] = 3,
-    each: Annotated[int, typer.Option(min=1, help="samples of each category")] = 2,
+    picture: Annotated[Path, typer.Option(help="image to write: .png (film strips) or .gif")],
+    figures: Annotated[Path, typer.Option(help="file written by bench.methods")] = FIGURES,
+    work: Annotated[Path, typer.Option(help="folder of the models of bench.methods")] = WORK,
+    seed: Annotated[int, typer.Option(help="training seed of the models that are shown")] = 17,
+    minutes: Annotated[float, typer.Option(help="CPU minutes that they were trained for")] = 30.0,
+    categories: Annotated[int, typer.Option(min=1, help="number of categories")] = 3,
+    each: Annotated[int, typer.Option(min=1, help="samples per category")] = 2,
 ) -> None:
     """Print the table of a project and write the image of samples."""
     name, _, folder = project.partition("=")
-    cells = read_json(figures, "`python -m bench.methods` makes it")["cells"]
+    cells = read_json(figures, "`python -m bench.methods` writes it")["cells"]
     print("\n".join(write_table({key: cell for key, cell in cells.items() if key.startswith(f"{name}/")})))
     data = Path(folder) / "data"
     dataset = Dataset(DataFolders(data / "labels", data / "clips", data / "captions"))

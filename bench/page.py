@@ -58,7 +58,7 @@ def measure_page(model_folder: Path, chromium: str, firefox: str, sweep: Path | 
         sweep = sweep or write_sweep(data, load_params(), Path(scratch))
         lines = [
             Measure("report_megabytes", "the report with the generator in it", "under 5", _megabytes(report)),
-            Measure("blind_test_megabytes", "of it the blind test", "", len(pairs.data) / 1e6),
+            Measure("blind_test_megabytes", "the blind test in it", "", len(pairs.data) / 1e6),
             *list_loads("", "the report", ("under 1", "under 2"), time_chromium(report, browser)),
             *(
                 list_loads("firefox_", "the report in Firefox", ("", ""), time_firefox(report, firefox))
@@ -78,11 +78,11 @@ def measure_sweep(page: Path, browser: Any, firefox: str) -> list[Measure]:
     """The rows for the page of several runs."""
     lines = [
         Measure("sweep_megabytes", f"the page of a sweep of {POINTS} points", "at most 25", _megabytes(page)),
-        *list_loads("sweep_", "it", ("", "under 3"), time_chromium(page, browser), draws=False),
+        *list_loads("sweep_", "the page of the sweep", ("", "under 3"), time_chromium(page, browser), draws=False),
     ]
     if firefox:
         opened = time_firefox(page, firefox)
-        lines += list_loads("sweep_firefox_", "it in Firefox", ("", "under 3"), opened, draws=False)
+        lines += list_loads("sweep_firefox_", "the page of the sweep in Firefox", ("", "under 3"), opened, draws=False)
     return lines
 
 
@@ -92,12 +92,10 @@ def list_loads(
     """The rows for loading a page, with the prefix `beginning`; `draws`: the page has the generator."""
     painted, whole = limits
     end, times = ("ready", loads.ready) if draws else ("whole", loads.whole)
-    until = "the first clip is drawn" if draws else "all in sight and all charts are"
+    until = "the first clip is shown" if draws else "all visible clips and all charts are shown"
     return [
-        Measure(
-            f"{beginning}painted_seconds", f"{what} opened until something is seen", painted, *_best(loads.painted)
-        ),
-        Measure(f"{beginning}{end}_seconds", f"{what} opened until {until}", whole, *_best(times)),
+        Measure(f"{beginning}painted_seconds", f"{what}: opened until first paint", painted, *_best(loads.painted)),
+        Measure(f"{beginning}{end}_seconds", f"{what}: opened until {until}", whole, *_best(times)),
         Measure(f"{beginning}{end}_cpu_seconds", "CPU time of the browser until then", "", *_best(loads.used)),
     ]
 
@@ -141,7 +139,9 @@ def measure_generator(model_folder: Path, ending: str, scratch: Path, browser: A
         Measure(f"page_megabytes{ending}", f"a page of the generator alone, {size}", "", _megabytes(path)),
         Measure(f"clip_milliseconds{ending}", f"a clip of {size} in the page, one thread", limits[0], *_best(drawn)),
         Measure(f"torch_milliseconds{ending}", f"a clip of {size} in torch, one thread", "", *_best(own)),
-        Measure(f"times_torch{ending}", f"a clip of {size} in the page, to torch", limits[1], min(drawn) / min(own)),
+        Measure(
+            f"times_torch{ending}", f"a clip of {size} in the page, relative to torch", limits[1], min(drawn) / min(own)
+        ),
     ]
 
 
@@ -230,9 +230,9 @@ def _best(values: list[float]) -> tuple[float, float]:
 
 def main(
     model: Annotated[Path, typer.Option(help="folder of a trained model")] = Path("data/model"),
-    sweep: Annotated[Path | None, typer.Option(help="a page of several runs; else one is made of this run")] = None,
-    chromium: Annotated[str, typer.Option(help="the browser")] = "/usr/bin/chromium",
-    firefox: Annotated[str, typer.Option(help="another one; empty: without it")] = shutil.which("firefox") or "",
+    sweep: Annotated[Path | None, typer.Option(help="page of several runs [default: one made of this run]")] = None,
+    chromium: Annotated[str, typer.Option(help="path of Chromium")] = "/usr/bin/chromium",
+    firefox: Annotated[str, typer.Option(help="path of Firefox; empty: skip it")] = shutil.which("firefox") or "",
     out: Annotated[Path, typer.Option("-o", "--out")] = ROOT / "bench/page.json",
 ) -> None:
     """Measure, print the table and write the figures."""

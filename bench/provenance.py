@@ -103,9 +103,9 @@ def main(
                 with contextlib.redirect_stdout(io.StringIO()):
                     sample(caption, made / f"{number:02}-{seed}.{kind}", seed=seed, n=1, model=folder)
         kept = {path.name: digest_file(path) for path in made.iterdir()}
-        lines = print_time("made again", lambda: reproduce([made], out=Path("again")))
+        lines = print_time("reproduced", lambda: reproduce([made], out=Path("again")))
         equal = sum(digest_file(Path("again") / name) == digest for name, digest in kept.items())
-        print(f"{equal} of {len(kept)} are equal to the byte ({sum(line.endswith('equal') for line in lines)} told so)")
+        print(f"{equal} of {len(kept)} have equal bytes ({sum(line.endswith('equal') for line in lines)} reported so)")
         ours, rng = make_signer(Path("ours"), "ours"), np.random.default_rng(5)
         for path in sorted(made.iterdir()):
             with contextlib.redirect_stdout(io.StringIO()):

@@ -81,13 +81,15 @@ class Training:
 
 
 def main(
-    project: Annotated[Path, typer.Option(help="with data/ as `dvc repro judge` leaves it")] = Path(),
-    builds: Annotated[str, typer.Option(help="of bench/quality.yaml, parted by commas; all without")] = "",
-    seeds: Annotated[str, typer.Option(help="parted by commas; those of bench/quality.yaml without")] = "",
-    whole: Annotated[bool, typer.Option(help="train to the end of the budget, also when samples are good")] = False,
-    settings: Annotated[Path, typer.Option(help="what is compared")] = SETTINGS,
-    out: Annotated[Path, typer.Option(help="figures of all trainings, also of earlier calls")] = FIGURES,
-    work: Annotated[Path, typer.Option(help="where models are kept")] = Path("runs/quality"),
+    project: Annotated[Path, typer.Option(help="project folder with data/ after `dvc repro judge`")] = Path(),
+    builds: Annotated[str, typer.Option(help="builds of bench/quality.yaml, separated by commas [default: all]")] = "",
+    seeds: Annotated[
+        str, typer.Option(help="training seeds, separated by commas [default: those of bench/quality.yaml]")
+    ] = "",
+    whole: Annotated[bool, typer.Option(help="train to the end of the budget, even if samples are good")] = False,
+    settings: Annotated[Path, typer.Option(help="builds and thresholds")] = SETTINGS,
+    out: Annotated[Path, typer.Option(help="metrics of all training runs, including those of earlier calls")] = FIGURES,
+    work: Annotated[Path, typer.Option(help="folder for the models")] = Path("runs/quality"),
 ) -> None:
     """Train each build with each seed, unless its figures exist, and print the CPU seconds of all."""
     tree, table = read_yaml(settings), FigureTable(out)

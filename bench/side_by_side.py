@@ -29,10 +29,10 @@ FOLDERS = DataFolders(Path("data/labels"), Path("data/clips"), Path("data/captio
 
 
 def main(
-    clips: Annotated[int, typer.Option(min=1, help="that each training is shown")] = 960,
-    captions: Annotated[int, typer.Option(min=1, help="different ones, of the training")] = 6,
-    recipe: Annotated[str, typer.Option(help="whose section `train` is the other one")] = "seed-2019",
-    out: Annotated[Path, typer.Option(help="a png holds film strips, a gif moves")] = Path(
+    clips: Annotated[int, typer.Option(min=1, help="clips shown in each training run")] = 960,
+    captions: Annotated[int, typer.Option(min=1, help="number of different captions of training clips")] = 6,
+    recipe: Annotated[str, typer.Option(help="recipe whose section `train` is compared")] = "seed-2019",
+    out: Annotated[Path, typer.Option(help="image to write: .png (film strips) or .gif")] = Path(
         "docs/experiments/side-by-side.png"
     ),
 ) -> None:

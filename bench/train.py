@@ -23,12 +23,12 @@ from pipeline.params import load_params
 
 
 def main(
-    side: Annotated[int, typer.Option(min=8, help="pixels of a clip's side")] = 32,
-    batch_clips: Annotated[int, typer.Option(min=1, help="of every way that is compared")] = 8,
-    rounds: Annotated[int, typer.Option(min=1, help="how often everything is measured")] = 5,
-    params: Annotated[Path, typer.Option(help="what is measured")] = Path("params.yaml"),
-    seed_recipe: Annotated[str, typer.Option(help="what it is compared with")] = "seed-2019",
-    out: Annotated[Path, typer.Option(help="where the figures go")] = Path("bench/train.json"),
+    side: Annotated[int, typer.Option(min=8, help="height and width of a clip in pixels")] = 32,
+    batch_clips: Annotated[int, typer.Option(min=1, help="batch size of all variants")] = 8,
+    rounds: Annotated[int, typer.Option(min=1, help="number of measurements of everything")] = 5,
+    params: Annotated[Path, typer.Option(help="params to measure")] = Path("params.yaml"),
+    seed_recipe: Annotated[str, typer.Option(help="recipe to compare with")] = "seed-2019",
+    out: Annotated[Path, typer.Option(help="output file")] = Path("bench/train.json"),
 ) -> None:
     """Measure everything, which takes some minutes; use smaller numbers for a smoke test."""
     set_up(torch.device("cuda" if torch.cuda.is_available() else "cpu"))

@@ -103,15 +103,23 @@ def step_measures(shape: ClipParams, train: TrainParams, of_seed: TrainParams, r
     )  # clips of its cycle to a step of ours
     seed_step = Times(beside_seed["seed"].best / of_one, beside_seed["seed"].median / of_one)
     return [
-        ratio("vs_seed_2019", f"clips/s at {size}, to the recipe seed-2019", ">= 10", seed_step, step_beside_seed),
+        ratio(
+            "vs_seed_2019", f"clips/s at {size}, relative to the recipe seed-2019", ">= 10", seed_step, step_beside_seed
+        ),
         Measure(
             "flop_share",
-            "FLOP rate of the step to that of matrix products",
+            "FLOP rate of the step, relative to matrix products",
             ">= 0.5",
             flops / step.best / (products / times["products"].best),
             flops / step.median / (products / times["products"].median),
         ),
-        ratio("exact_penalty_cost", "step with r1 and r2, to one without", "< 2.2", times["exact"], times["plain"]),
+        ratio(
+            "exact_penalty_cost",
+            "step with r1 and r2, relative to one without",
+            "< 2.2",
+            times["exact"],
+            times["plain"],
+        ),
         ratio("fd_penalty_cost", "with r1_fd and r2_fd", "< 1.5", times["differences"], times["plain"]),
         ratio(
             "exact_penalty_cost_shrunk",
@@ -128,8 +136,8 @@ def step_measures(shape: ClipParams, train: TrainParams, of_seed: TrainParams, r
             times["plain"],
         ),
         _rate("clips_per_second", "on one core", train.step_clips, step),
-        _rate("gigaflops", "of the step on one core", flops / 1e9, step),
-        _rate("matmul_gigaflops", "of matrix products on one core", products / 1e9, times["products"]),
+        _rate("gigaflops", "GFLOP/s of the step on one core", flops / 1e9, step),
+        _rate("matmul_gigaflops", "GFLOP/s of matrix products on one core", products / 1e9, times["products"]),
     ]
 
 
@@ -150,9 +158,7 @@ def sampling_measures(shape: ClipParams, train: TrainParams, fps: int, rounds: i
 
     sample(None)
     times = interleaved({"sample": sample}, [None], 5 * rounds, time.perf_counter)["sample"]
-    what = (
-        f"seconds of video at {fps} fps per second, one clip of {shape.frames}x{SAMPLED_SIDE}x{SAMPLED_SIDE} at a time"
-    )
+    what = f"seconds of {fps} fps video per second, one clip of {shape.frames}x{SAMPLED_SIDE}x{SAMPLED_SIDE} at a time"
     return [_rate("sample_vs_play", what, shape.frames / fps, times, ">= 1")]
 
 
@@ -179,13 +185,13 @@ def measure_processes(folder: Path, shape: ClipParams, train: TrainParams, round
     return [
         Measure(
             names[0],
-            f"two processes of {cores // 2} threads to one of {cores // 2 * 2}, by the clock",
+            f"two processes of {cores // 2} threads, relative to one of {cores // 2 * 2}, wall time",
             ">= 0.9",
             of_one.best / of_two.best,
             of_one.median / of_two.median,
         ),
-        Measure(names[1], "the same, CPU seconds of the busiest process and thread", "", figures["by_cpu"]),
-        Measure(names[2], "one process, by the clock", "", clips / of_one.best, clips / of_one.median),
+        Measure(names[1], "the same, CPU time of the busiest process and thread", "", figures["by_cpu"]),
+        Measure(names[2], "one process, wall time", "", clips / of_one.best, clips / of_one.median),
     ]
 
 
@@ -232,7 +238,7 @@ def data_measures(folder: Path, shape: ClipParams, train: TrainParams, steps: in
             batches = [clips.batch(rows, z_width, share) for rows in sampler.batches(number)]
             training.take(penalise=number % train.penalty_every == 0, batches=batches)
     waited = clips.source.waited / (time.perf_counter() - start)
-    return [Measure("data_wait", "share of time waiting for clips that are read from shards", "< 0.02", waited)]
+    return [Measure("data_wait", "share of time spent waiting for clips from shards", "< 0.02", waited)]
 
 
 def _made_up(folder: Path, shape: ClipParams) -> TrainingSplit:
@@ -273,10 +279,10 @@ def gpu_measures(shape: ClipParams, train: TrainParams, rounds: int) -> list[Mea
         clips = train.step_clips * train.penalty_every
         found += [
             Measure(names[0], f"at {shape.frames}x{side}x{side}", "", clips / fast.best, clips / fast.median),
-            Measure(names[1], "clips/s to float32", "", full.best / fast.best, full.median / fast.median),
+            Measure(names[1], "clips/s relative to float32", "", full.best / fast.best, full.median / fast.median),
             Measure(
                 names[2],
-                "FLOP rate to that of matrix products in bf16",
+                "FLOP rate relative to matrix products in bf16",
                 "",
                 flops / fast.best / products,
                 flops / fast.median / products,

@@ -45,9 +45,9 @@ class Signature:
         if self.base is not None:
             name = f"{self.base.__module__}.{self.base.__name__}"
             if self.is_class and not (isinstance(member, type) and issubclass(member, self.base)):
-                return f"is no subclass of {name}"
+                return f"is not a subclass of {name}"
             if not self.is_class and not isinstance(member, self.base):
-                return f"is no {name}"
+                return f"is not of type {name}"
         if not self.arguments:
             return ""
         if not callable(member):
@@ -74,7 +74,7 @@ def resolve(name: str, registry: Mapping[str, Member], key: str, signature: Sign
     """
     if name in registry:
         return registry[name]
-    fault = f"is no built-in name{_suggest(name, registry)}"
+    fault = f"is not a built-in name{_suggest(name, registry)}"
     if is_reference(name):
         found, fault = _import(name)
         fault = fault or signature.find_fault(found)

@@ -138,7 +138,7 @@ def lock_folder(folder: Path, *, wait: bool) -> Iterator[bool]:
             yield False
             return
         if not announced:
-            print(f"{folder}: an equal run is in progress; waiting for its end", file=sys.stderr)
+            print(f"{folder}: an identical run is in progress; waiting for its end", file=sys.stderr)
             announced = True
         time.sleep(PAUSE)
     with file:

@@ -52,7 +52,7 @@ class Model:
 
     def __init__(self, folder: Path, sampling: SamplingParams | None = None) -> None:
         files = find_model_files(folder)
-        self.description = read_json(files.description, "`dvc repro train` makes it")
+        self.description = read_json(files.description, "`dvc repro train` creates it")
         try:
             self.shape = ClipParams.model_validate(self.description["clip"])
             self.params = TrainParams.model_validate(self.description["train"])
@@ -71,12 +71,12 @@ class Model:
             if self.flow is not None and (chosen := sampling or _read_sampling(files)) is not None:
                 self.flow.steps, self.flow.guidance = chosen.steps, chosen.guidance
         except FileNotFoundError:
-            raise UserError(f"{files.weights}: no such file; `dvc repro train` makes it") from None
+            raise UserError(f"{files.weights}: no such file; `dvc repro train` creates it") from None
         except ValidationError:
             raise UserError(_outdated(folder, files.remedy)) from None
         except (KeyError, TypeError, ValueError, SafetensorError, RuntimeError) as error:
             raise UserError(
-                f"{folder}: {files.weights.name} and {files.description.name} do not fit each other "
+                f"{folder}: {files.weights.name} and {files.description.name} do not match "
                 f"({describe_fault(error)}); {files.remedy}"
             ) from None
 
@@ -128,7 +128,7 @@ class TrainedDiscriminator:
         try:
             self._network.load_state_dict(load_file(folder / DISCRIMINATOR))
         except FileNotFoundError:
-            raise UserError(f"{folder / DISCRIMINATOR}: no such file; `dvc repro train` makes it") from None
+            raise UserError(f"{folder / DISCRIMINATOR}: no such file; `dvc repro train` creates it") from None
         except (SafetensorError, RuntimeError) as error:
             raise UserError(
                 f"{folder / DISCRIMINATOR}: not the discriminator of this model ({first_line(error)}); "
@@ -248,9 +248,7 @@ def sample(model: Model, token_ids: Sequence[Sequence[int]], z: Tensor) -> Frame
         with torch.inference_mode():
             clips = model.generator(z[at : at + AT_ONCE], ids[at : at + AT_ONCE])
         if not clips.isfinite().all():
-            raise UserError(
-                "the generator draws pixels that are no numbers: its weights are broken; `dvc repro -f train`"
-            )
+            raise UserError("the generator's pixels are not finite: its weights are broken; `dvc repro -f train`")
         parts.append(to_frames(clips))  # a quarter of the memory
     return np.concatenate(parts)
 

@@ -49,7 +49,7 @@ def git_fault() -> str:
             f"trust it: git config --global --add safe.directory '{find_repository(Path.cwd())}'"
         )
     if answer.returncode:
-        return f"this is no git repository, and experiments are git commits; git init && {COMMIT}"
+        return f"this is not a git repository, and experiments are git commits; git init && {COMMIT}"
     if find_repository(Path.cwd()) is None:
         repository = answer.stdout.strip()
         return f"the git repository {repository} ignores this folder; change its .gitignore, or git init && {COMMIT}"

@@ -62,13 +62,17 @@ class VideoModel:
         self, folder: Path, *, exact: bool = False, steps: int | None = None, guidance: float | None = None
     ) -> None:
         if not folder.is_dir():
-            raise UserError(f"{folder}: no such folder; `dvc repro train` makes data/model, `t2v export` others")
+            raise UserError(
+                f"{folder}: no such folder; `dvc repro train` creates data/model, `t2v export` other folders"
+            )
         self._folder, self._files = folder, find_model_files(folder)
         _check_files(self._files)
         self._steps, self._guidance = steps, guidance
         self._graph = None if exact or steps is not None or guidance is not None else self._open_graph()
         self.description: dict[str, Any] = (
-            read_json(self._files.description, "`dvc repro train` makes it") if self._graph else self._model.description
+            read_json(self._files.description, "`dvc repro train` creates it")
+            if self._graph
+            else self._model.description
         )
         self.vocabulary = parse_vocabulary(self.description["vocabulary"], self._files.description)
         self._max_tokens = int(self.description["max_tokens"])
@@ -91,7 +95,7 @@ class VideoModel:
             encoded = encode(text, vocabulary, self._max_tokens)
         if len(encoded.unknown) == len(set(encoded.caption.tokens)):
             known = ", ".join(self.vocabulary.words[FIRST_WORD_ID : FIRST_WORD_ID + KNOWN_SHOWN])
-            raise UserError(f"the model knows no word of {text!r}; it knows {known} …")
+            raise UserError(f"the model knows none of the words in {text!r}; known words: {known} …")
         return TypedCaption(encoded.caption, encoded.unknown, vectors if vectors is not None and len(vectors) else None)
 
     def draw(self, typed: TypedCaption, seed: int, count: int, advance: Callable[[], None] = lambda: None) -> Frames:
@@ -148,7 +152,7 @@ class VideoModel:
             model.flow.steps = model.flow.steps if self._steps is None else self._steps
             model.flow.guidance = model.flow.guidance if self._guidance is None else self._guidance
         elif self._steps is not None or self._guidance is not None:
-            raise UserError("--steps and --guidance are of models trained by flow; this one draws in a single pass")
+            raise UserError("--steps and --guidance are for flow models; this model generates clips in a single pass")
         return model
 
     @cached_property
@@ -165,8 +169,8 @@ class VideoModel:
         try:
             return open_graph(self._files)
         except GraphUnfit as reason:
-            remedy = "repeat `t2v export`" if self._files.exported else "`dvc repro export` makes it anew"
-            print(f"note: torch draws, not {self._files.graph}: {reason}; {remedy}", file=sys.stderr)
+            remedy = "repeat `t2v export`" if self._files.exported else "`dvc repro export` recreates it"
+            print(f"note: using torch instead of {self._files.graph}: {reason}; {remedy}", file=sys.stderr)
             return None
 
 
@@ -174,7 +178,9 @@ def _check_files(files: ModelFiles) -> None:
     """Raise UserError if a file of the model is missing, a folder, or a Git LFS pointer."""
     if not files.description.exists():
         detail = f"no such file, and no {EXPORTED_DESCRIPTION}"
-        raise UserError(f"{files.description}: {detail}; `dvc repro train` makes data/model, `t2v export` others")
+        raise UserError(
+            f"{files.description}: {detail}; `dvc repro train` creates data/model, `t2v export` other folders"
+        )
     for path in (files.description, files.weights):
         if not path.is_file():
             raise UserError(f"{path}: no such file; {files.remedy}")

@@ -99,21 +99,21 @@ def parse_request(query: str) -> ClipsRequest:
     try:
         fields = parse_qs(query, keep_blank_values=True, max_num_fields=len(FIELDS), errors="strict")
     except ValueError:  # too many fields, or not UTF-8
-        raise Refused(400, f"the query holds {', '.join(FIELDS)}, once each, as UTF-8") from None
+        raise Refused(400, f"the query may have {', '.join(FIELDS)}, once each, in UTF-8") from None
     if set(fields) - set(FIELDS) or any(len(values) > 1 for values in fields.values()):
-        raise Refused(400, f"the query holds {', '.join(FIELDS)}, once each, and nothing else")
+        raise Refused(400, f"the query may have {', '.join(FIELDS)}, once each, and nothing else")
     caption = fields.get("caption", [""])[0]
     if not caption.strip():
         raise Refused(400, "the query has no caption")
     if len(caption) > MAX_LETTERS:
-        raise Refused(400, f"the caption has {len(caption):,} letters; at most {MAX_LETTERS:,} are read")
+        raise Refused(400, f"the caption has {len(caption):,} characters; the limit is {MAX_LETTERS:,}")
     seed = _parse_number("seed", fields.get("seed", ["0"])[0], 0, LARGEST_SEED)
     return ClipsRequest(caption, seed, _parse_number("n", fields.get("n", ["1"])[0], 1, MAX_CLIPS))
 
 
 def _parse_number(name: str, text: str, least: int, most: int) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 20 and least <= int(text) <= most):
-        raise Refused(400, f"{name} is a whole number from {least} to {most:,}")
+        raise Refused(400, f"{name} must be a whole number from {least} to {most:,}")
     return int(text)
 
 
@@ -134,13 +134,13 @@ class ClipRenderer:
     def render(self, request: ClipsRequest, ending: str) -> bytes:
         """The clips as a file with this suffix. Raises Refused if they cannot be rendered, or the queue is full."""
         if ending not in ENDINGS:
-            raise Refused(404, f"clips come as {', '.join(ENDINGS)}")
+            raise Refused(404, f"clips are available as {', '.join(ENDINGS)}")
         typed = self.encode(request)
         if not self._places.acquire(blocking=False):
-            raise Refused(503, "too many ask at once; try again in a few seconds")
+            raise Refused(503, "too many requests at once; try again in a few seconds")
         try:
             if not self._turn.acquire(timeout=self._patience):
-                raise Refused(503, f"others were drawn for {self._patience:g} seconds; try again later")
+                raise Refused(503, f"earlier requests took more than {self._patience:g} seconds; try again later")
             try:
                 return self._draw(request, typed, ending)
             finally:
@@ -148,7 +148,9 @@ class ClipRenderer:
         except (FfmpegError, OSError):
             raise Refused(500, "the clips could not be written; the server's disk may be full") from None
         except UserError:
-            raise Refused(500, "the model draws no clip; the server's owner can tell why by `t2v sample`") from None
+            raise Refused(
+                500, "the model cannot generate clips; the server's owner can find out why with `t2v sample`"
+            ) from None
         finally:
             self._places.release()
 
@@ -172,7 +174,7 @@ class Server(ThreadingHTTPServer):
 
     def __init__(self, host: str, port: int, renderer: ClipRenderer, page: Path) -> None:
         if not host:  # would listen on all interfaces
-            raise UserError("--host: names no address; 127.0.0.1 is this machine alone, 0.0.0.0 all its networks")
+            raise UserError("--host is empty; give 127.0.0.1 for this machine only, or 0.0.0.0 for all its networks")
         self.renderer, self.page, self.host = renderer, page, host
         self.is_loopback = _is_loopback(host)
         self._slots = threading.BoundedSemaphore(CONNECTIONS)
@@ -214,7 +216,7 @@ class Server(ThreadingHTTPServer):
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers `/`, `/draw` and `/clips.gif|png|mp4|npz`."""
+    """Answers `/`, `/generate` and `/clips.gif|png|mp4|npz`."""
 
     server: Server
     server_version, sys_version = "t2v", ""
@@ -227,18 +229,18 @@ class Handler(BaseHTTPRequestHandler):
             address = urlsplit(self.path)
             if address.path == "/":
                 self._answer_page()
-            elif address.path == "/draw":
+            elif address.path == "/generate":
                 self._answer_form(address.query)
             elif address.path.startswith("/clips."):
                 ending = address.path.removeprefix("/clips")
                 clips = self.server.renderer.render(parse_request(address.query), ending)
                 self._answer(200, KINDS[ending], clips)
             else:
-                raise Refused(404, "there is / and /draw, and clips at /clips.gif, /clips.png, /clips.mp4, /clips.npz")
+                raise Refused(404, "there are /, /generate, /clips.gif, /clips.png, /clips.mp4 and /clips.npz")
         except Refused as refused:
             self._answer(refused.status, TEXT, f"{refused}\n".encode())
         except ValueError:  # an invalid URL
-            self._answer(400, TEXT, b"the address cannot be read\n")
+            self._answer(400, TEXT, b"the URL is invalid\n")
 
     do_HEAD = do_GET  # noqa: N815
 
@@ -246,9 +248,9 @@ class Handler(BaseHTTPRequestHandler):
         """Raise Refused for cross-site requests from other pages, by DNS rebinding or as embedded content."""
         host = urlsplit(f"//{self.headers.get('Host', '')}").hostname or ""
         if self.server.is_loopback and not _is_loopback(host):
-            raise Refused(421, "this server answers on the machine's own address alone; see t2v serve --host")
+            raise Refused(421, "this server only answers requests to this machine's own address; see t2v serve --host")
         if self.headers.get("Sec-Fetch-Site") == "cross-site" and self.headers.get("Sec-Fetch-Mode") != "navigate":
-            raise Refused(403, "other pages may link here, and show nothing of it")
+            raise Refused(403, "other sites may link to this server, but not embed it")
 
     def _answer_page(self) -> None:
         try:
@@ -286,7 +288,7 @@ class Handler(BaseHTTPRequestHandler):
         self.command = self.command or "GET"
         self.request_version = self.request_version or "HTTP/1.0"
         self.close_connection = True
-        said = "only GET and HEAD are answered" if unsupported else status.phrase
+        said = "only GET and HEAD are supported" if unsupported else status.phrase
         self._answer(status, TEXT, f"{said}\n".encode())
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
@@ -309,10 +311,12 @@ def _hang_up(request: socket.socket) -> None:
 
 def _explain(error: OSError) -> str:
     if error.errno == errno.EADDRINUSE:
-        return "another program listens there; choose another --port, or --port 0 for any free one"
+        return "another program uses this port; choose another --port, or --port 0 for any free one"
     if error.errno == errno.EACCES:
-        return "it takes a right that you do not have; choose a --port from 1024 on"
-    return f"no address of this machine ({error.strerror}); give --host one, 127.0.0.1 for this machine alone"
+        return "permission denied; choose a --port of 1024 or higher"
+    return (
+        f"not an address of this machine ({error.strerror}); give --host one, such as 127.0.0.1 for this machine only"
+    )
 
 
 def build_form(request: ClipsRequest | None, unknown: tuple[str, ...] = (), fault: str = "", page: bool = True) -> str:
@@ -327,17 +331,17 @@ def build_form(request: ClipsRequest | None, unknown: tuple[str, ...] = (), faul
         parts.append(f'<p><img src="/clips.gif?{query}" alt="clips of: {shown}"></p>')
         files = " ".join(f'<a href="/clips{end}?{query}" download>{end[1:]}</a>' for end in (".gif", ".mp4", ".npz"))
         parts.append(f"<p>Save as {files}</p>")
-    link = '<p><a href="/">The page of the run</a></p>' if page else ""
+    link = '<p><a href="/">Report of the run</a></p>' if page else ""
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Draw clips</title><style>{STYLE}</style></head>
-<body><main><h1>Draw clips</h1>
-<form action="/draw" method="get">
+<title>Generate clips</title><style>{STYLE}</style></head>
+<body><main><h1>Generate clips</h1>
+<form action="/generate" method="get">
 <label>Caption <input name="caption" dir="auto" required maxlength="{MAX_LETTERS}"
  value="{html.escape(caption, quote=True)}"></label>
 <label>Seed <input name="seed" type="number" min="0" max="{LARGEST_SEED}" value="{seed}"></label>
 <label>Clips <input name="n" type="number" min="1" max="{MAX_CLIPS}" value="{count}"></label>
-<button>Draw</button>
+<button>Generate</button>
 </form>
 {"".join(parts)}
 {link}</main></body></html>
@@ -347,7 +351,7 @@ def build_form(request: ClipsRequest | None, unknown: tuple[str, ...] = (), faul
 def build_notice() -> str:
     """The page shown for a run without a page."""
     return f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>No page yet</title><style>{STYLE}</style></head>
-<body><main><h1>No page yet</h1><p>This run has no page: <code>dvc repro report</code> makes it.</p>
-<p><a href="/draw">Draw clips of a caption</a></p></main></body></html>
+<html lang="en"><head><meta charset="utf-8"><title>No report yet</title><style>{STYLE}</style></head>
+<body><main><h1>No report yet</h1><p>This run has no report: <code>dvc repro report</code> creates it.</p>
+<p><a href="/generate">Generate clips for a caption</a></p></main></body></html>
 """

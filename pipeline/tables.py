@@ -78,10 +78,10 @@ def _open_own(path: Path, record: type[Any]) -> Iterator[pq.ParquetFile]:
         with pq.ParquetFile(path) as file:
             yield file
     except FileNotFoundError:
-        raise UserError(f"{path}: no such table; `dvc repro` makes it") from None
+        raise UserError(f"{path}: no such table; `dvc repro` creates it") from None
     except (pa.ArrowException, KeyError, ValueError) as error:
         fault = describe_fault(error)
-        raise UserError(f"{path}: not a table of {record.__name__} rows ({fault}); `dvc repro` makes it anew") from None
+        raise UserError(f"{path}: not a table of {record.__name__} rows ({fault}); `dvc repro` recreates it") from None
 
 
 def _build_schema(record: type[Any]) -> pa.Schema:

@@ -19,7 +19,7 @@ def export_onnx(model: Path, out: Path, sampling: SamplingParams | None = None) 
     exported = export_generator(read, ONE)
     if exported.fault:
         (out / GRAPH).unlink(missing_ok=True)
-        print(f"export: {exported.fault}; t2v sample draws by torch")
+        print(f"export: {exported.fault}; t2v sample uses torch")
     else:
         with atomic_write(out / GRAPH) as temporary:
             temporary.write_bytes(exported.graph)

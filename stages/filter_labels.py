@@ -132,7 +132,7 @@ def _warn_of_no_test(choice: Choice) -> None:
     elif len(groups) == 1:
         told = f"all {count} clips are of one group, {min(groups)!r}, which is in one split as a whole"
     else:
-        told = f"none of the {count} clips came into the split test"
+        told = f"none of the {count} clips is in the test split"
     ways = "filter.shares, filter.duplicates, dataset.columns.group, dataset.path_pattern"
     print(f"filter: {told}: `evaluate` will have nothing to measure on; see {ways}", file=sys.stderr)
 

@@ -1,4 +1,4 @@
-"""Stage `render`: the averaged generator -> samples beside real clips: grid.png, grid.gif, grid.mp4, grid.npz."""
+"""Stage `render`: the averaged generator -> samples next to real clips: grid.png, grid.gif, grid.mp4, grid.npz."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -69,7 +69,7 @@ def main(
     """Render the grid of samples and real clips."""
     params = load_params(Path("params.yaml"))
     render_samples(DataFolders(labels, clips, captions), model, out, params.render, params.sampling)
-    print(f"render: samples beside real clips, {len(params.render.seeds)} of each caption; look at {out}/grid.gif")
+    print(f"render: samples next to real clips, {len(params.render.seeds)} of each caption; look at {out}/grid.gif")
 
 
 if __name__ == "__main__":

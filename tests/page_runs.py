@@ -22,7 +22,13 @@ from pipeline.tables import write_report, write_table
 OPTIONS = ReportParams(captions=24, clips=3)
 SHARE = {"value": 0.8, "low": 0.7, "high": 0.9, "clips": 100, "reason": ""}
 ONE = {"value": 1.0, "low": 1.0, "high": 1.0, "clips": 60, "reason": ""}
-WITHDRAWN = {"value": None, "low": None, "high": None, "clips": 0, "reason": "withdrawn: its control did not move it"}
+WITHDRAWN = {
+    "value": None,
+    "low": None,
+    "high": None,
+    "clips": 0,
+    "reason": "withdrawn: it failed a check on planted controls",
+}
 ABSENT = {"value": None, "low": None, "high": None, "clips": 3, "reason": "3 clips, needed: 10"}
 FIGURES = {
     "joint_accuracy": SHARE,

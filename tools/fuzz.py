@@ -271,24 +271,26 @@ def _tell_requests(fuzzer: Fuzzer) -> None:
     if fuzzer.watcher.obstacle:
         print(f"the workers were not watched: {fuzzer.watcher.obstacle}")
         return
-    print(f"{fuzzer.watcher.inside:8,} requests of workers for files that they may read")
+    print(f"{fuzzer.watcher.inside:8,} requests of workers for permitted files")
     for request, count in sorted(fuzzer.asked.items()):
-        why = "unchanged videos, too" if request in fuzzer.normal else explain_request(request)
-        print(f"{count:8,} for what they may not: {request} ({why or 'FAULT'})")
+        why = "as for unmodified videos" if request in fuzzer.normal else explain_request(request)
+        print(f"{count:8,} for other files: {request} ({why or 'FAULT'})")
     if not fuzzer.asked:
-        print(f"{0:8} for what they may not")
+        print(f"{0:8} for other files")
 
 
 def main(
-    seconds: Annotated[float, typer.Option(help="of the clock, after which no new round begins")] = 60.0,
-    rounds: Annotated[int, typer.Option(help=f"at most; of files of each kind and of {BATCH} videos")] = 10**9,
-    files: Annotated[int, typer.Option(help="of each kind that is no video, in a round")] = 200,
-    seed: Annotated[int, typer.Option(help="of all chance")] = 0,
-    videos: Annotated[bool, typer.Option(help="whether to decode videos as well")] = True,
-    clips: Annotated[Path | None, typer.Option(help="folder of more videos to change, small ones")] = None,
-    decoder: Annotated[Decoder, typer.Option(help="of the videos, as in transcode.decoder")] = "in_process",
-    watch: Annotated[bool, typer.Option(help="whether to note which files the workers ask for")] = True,
-    out: Annotated[Path, typer.Option(help="folder of seeds, corpus and faults")] = Path("build/fuzz"),
+    seconds: Annotated[float, typer.Option(help="wall time after which no new round begins")] = 60.0,
+    rounds: Annotated[
+        int, typer.Option(help=f"maximum number of rounds, each of files of all types and {BATCH} videos")
+    ] = 10**9,
+    files: Annotated[int, typer.Option(help="files of each type other than videos per round")] = 200,
+    seed: Annotated[int, typer.Option(help="seed of all random choices")] = 0,
+    videos: Annotated[bool, typer.Option(help="also decode videos")] = True,
+    clips: Annotated[Path | None, typer.Option(help="folder of additional small videos to mutate")] = None,
+    decoder: Annotated[Decoder, typer.Option(help="decoder of the videos, as in transcode.decoder")] = "in_process",
+    watch: Annotated[bool, typer.Option(help="record the files that workers request")] = True,
+    out: Annotated[Path, typer.Option(help="folder for seeds, corpus and faults")] = Path("build/fuzz"),
 ) -> None:
     """Mutate files and read them; exit code 1 if one is neither read nor refused by a message."""
     fuzzer = Fuzzer(out, seed, clips, decoder, watched=watch)
@@ -307,7 +309,7 @@ def main(
     if videos:
         _tell_requests(fuzzer)
     if any("FAULT" in outcome for outcome in fuzzer.outcomes):
-        sys.exit(f"some files were neither read nor refused: see {out / 'faults'}")
+        sys.exit(f"some files were neither read nor refused; see {out / 'faults'}")
 
 
 if __name__ == "__main__":

@@ -105,7 +105,7 @@ def main() -> None:
     print(f"modules in pipeline/ and stages/: {len(paths)}, without __init__.py: {len(inner)}")
     largest = max(inner, key=lambda path: inner[path])
     print(
-        f"lines of a module: median {statistics.median(inner.values()):g}, most {inner[largest]} ({show_path(largest)})"
+        f"lines per module: median {statistics.median(inner.values()):g}, most {inner[largest]} ({show_path(largest)})"
     )
     single = {name: by for name, by in find_single_importers(names).items() if names[name].name != "__init__.py"}
     print(f"modules with a single importer: {len(single)}")
@@ -117,7 +117,7 @@ def main() -> None:
     print(f"files to follow one R1-penalised step: {len(followed)}")
     for name in followed:
         print(f"  {name} ({calls[name]} calls)")
-    print(f"and the networks' own layers, left out of the count: {len(layers)}")
+    print(f"layers of the networks, not counted: {len(layers)}")
     for name in layers:
         print(f"  {name} ({calls[name]} calls)")
     for title, files in read_recipes(ROOT / "docs" / "extending.md"):

@@ -51,11 +51,9 @@ def list_outputs(folder: Path) -> dict[str, str]:
 
 
 def verify_runs(
-    targets: Annotated[list[str] | None, typer.Argument(help="stages; else all")] = None,
-    changes: Annotated[
-        Path | None, typer.Option(help="YAML with values that take the place of those of params, as a recipe")
-    ] = None,
-    source: Annotated[Path, typer.Option(help="the repository")] = ROOT,
+    targets: Annotated[list[str] | None, typer.Argument(help="stages [default: all]")] = None,
+    changes: Annotated[Path | None, typer.Option(help="YAML file of changes to the params, like a recipe")] = None,
+    source: Annotated[Path, typer.Option(help="repository to clone")] = ROOT,
 ) -> None:
     """Compare two runs from clean clones, file by file; exit code 1 if they differ."""
     locked = list_outputs(source)
@@ -70,11 +68,9 @@ def verify_runs(
     print(f"{equal} files are equal in two clean clones, {len(differing)} differ")
     if changes is None:
         for path, md5 in outs.items():
-            print(f"{path}: {'as locked' if locked.get(path) == md5 else 'other bytes than are locked'}")
+            print(f"{path}: {'as locked' if locked.get(path) == md5 else 'differs from the lock file'}")
     if differing:
-        raise UserError(
-            "two runs of the same commit give other bytes; docs/explanation/determinism.md says when they may"
-        )
+        raise UserError("two runs of the same commit differ; docs/explanation/determinism.md explains when they may")
 
 
 def _call(command: list[str], folder: Path) -> None:

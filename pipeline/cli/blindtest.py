@@ -45,16 +45,16 @@ class Answer:
 
 
 def blindtest(
-    sheets: Annotated[list[Path], typer.Argument(help="files that the page saved, of one person or more each")],
+    sheets: Annotated[list[Path], typer.Argument(help="answer sheets saved by the page, each of one or more people")],
     evaluation: Annotated[
-        Path, typer.Option(help="folder of the run's evaluation, for the judges' figures beside")
+        Path, typer.Option(help="evaluation whose two-sample tests are shown for comparison")
     ] = EVALUATION,
-    as_json: Annotated[bool, typer.Option("--json", help="print everything as JSON, for machines")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print the result as JSON")] = False,
 ) -> None:
     """Show how often people recognise the real clip of a pair, with 95 % intervals.
 
     Guessing is right half of the time. The interval over all people includes the variation between people and pairs;
-    with one person it is for that person only.
+    with a single person, it is valid for that person only.
 
     Example: t2v blindtest blind-test-Ann.csv blind-test-Bob.csv
     """
@@ -66,7 +66,7 @@ def blindtest(
         return
     console = open_console()
     lines = [[name, str(figure.clips), cell(figure)] for name, figure in (figures | judges).items()]
-    print_table(console, ["who", "answers", "right"], lines)
+    print_table(console, ["who", "answers", "correct"], lines)
     console.print(_conclude(figures[EVERYONE]), highlight=False)
 
 
@@ -81,8 +81,8 @@ def read_sheets(paths: Sequence[Path]) -> dict[str, list[Answer]]:
     for one in answers:
         if one.test != answers[0].test:
             raise UserError(
-                f"{one.where}: of test {one.test}, but {answers[0].where} is of {answers[0].test}: figures of two "
-                "models cannot be joined; give the sheets of one page"
+                f"{one.where}: of test {one.test}, but {answers[0].where} is of {answers[0].test}: answers about two "
+                "models cannot be combined; give the sheets of one page"
             )
         if first := given.get((one.person, one.pair)):
             raise UserError(
@@ -106,11 +106,11 @@ def _read_sheet(path: Path) -> list[Answer]:
     except (FileNotFoundError, IsADirectoryError):
         raise UserError(f"{path}: no such file; the page of a run saves it") from None
     if len(data) > LONGEST:
-        raise UserError(f"{path}: larger than {LONGEST // 1_000_000} MB: no sheet of answers")
+        raise UserError(f"{path}: larger than {LONGEST // 1_000_000} MB, so not an answer sheet")
     try:
         rows = list(csv.reader(io.StringIO(data.decode("utf-8-sig"), newline=""), strict=True))
     except (UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path}: no table of comma-separated values ({error}); save the answers again") from None
+        raise UserError(f"{path}: not a CSV table ({error}); save the answers again") from None
     if not rows or rows[0] != COLUMNS:
         raise UserError(f"{path}, line 1: must name the columns {','.join(COLUMNS)}; save the answers again")
     return [_read_answer(row, f"{path}, line {line}") for line, row in enumerate(rows[1:], 2) if row]
@@ -126,9 +126,9 @@ def _read_answer(row: list[str], where: str) -> Answer:
     if not re.fullmatch(r"[1-9][0-9]{0,5}", pair):
         raise UserError(f"{where}: pair is {pair!r}, not a number from 1; correct it")
     if not person or not test:
-        raise UserError(f"{where}: names no {'test' if person else 'person'}; fill it in")
+        raise UserError(f"{where}: has no {'test' if person else 'person'}; fill it in")
     if person == EVERYONE:
-        raise UserError(f"{where}: {person!r} stands for everybody together; give the person another name")
+        raise UserError(f"{where}: {person!r} is reserved for the total; give the person another name")
     return Answer(test, person, int(pair), answer, real, where)
 
 
@@ -170,7 +170,7 @@ def _read_judges(folder: Path) -> "dict[str, Figure]":
 def _conclude(figure: "Figure") -> str:
     """The conclusion from the interval over all people, in a sentence."""
     if figure.low is None or figure.high is None or figure.low <= 0.5 <= figure.high:
-        return "0.5 lies within the interval: these answers do not show that people know real clips from generated ones"
+        return "0.5 lies within the interval: these answers do not show that people can tell real from generated clips"
     if figure.low > 0.5:
-        return "people know real clips from generated ones"
-    return "people take generated clips for the real ones"
+        return "people can tell real from generated clips"
+    return "people mistake generated clips for real ones"

@@ -93,13 +93,13 @@ def sample_figures(shards: ShardReader) -> Figures:
 
 def _require_png(sheet: Path | None) -> None:
     if sheet is not None and sheet.suffix.lower() != ".png":
-        raise UserError(f"{sheet}: the sheet is a picture; give it a name that ends with .png")
+        raise UserError(f"{sheet}: the contact sheet is an image; its name must end with .png")
 
 
 def read_labels(path: Path) -> dict[str, Clip]:
     """The chosen clips by id. Raises UserError if the table is missing."""
     if not (path / "clips.parquet").is_file():
-        raise UserError(f"{path}: no clips.parquet in it; give the folder that `filter` wrote, or leave --labels out")
+        raise UserError(f"{path}: no clips.parquet in it; give the folder that `filter` wrote, or omit --labels")
     return {clip.id: clip for clip in read_table(path / "clips.parquet", Clip)}
 
 
@@ -149,7 +149,7 @@ def _table(counts: Mapping[tuple[str, str], int]) -> dict[str, dict[str, int]]:
 def _read_report(path: Path) -> Figures:
     if not path.is_file():
         return {}
-    report = read_json(path, "`dvc repro -f transcode` writes it anew")
+    report = read_json(path, "`dvc repro -f transcode` recreates it")
     return report if isinstance(report, dict) else {}
 
 
@@ -162,8 +162,12 @@ def show(figures: Figures) -> None:
         f"{figures['clips']:,} clips of {frames} frames of {height}x{width} pixels"
         + (f", windows of {figures['ids']:,} videos" if figures["ids"] < figures["clips"] else ""),
         f"{shards['count']:,} shards, {shards['bytes'] / 1e6:,.1f} MB, "
-        + ("mapped in place" if shards["mapped"] else "not all mapped: another program's layout, read by row groups")
-        + (", all as they were written" if figures["verified"] else ""),
+        + (
+            "memory-mapped"
+            if shards["mapped"]
+            else "not all memory-mapped: another program's layout, read by row group"
+        )
+        + (", digests verified" if figures["verified"] else ""),
     ]
     if spread := figures["frames_per_video"]:
         lines.append(f"frames per video: {spread['min']} to {spread['max']}, median {spread['median']}")
@@ -197,9 +201,9 @@ def _show_drops(dropped: Figures, console: Console) -> None:
         for reason, drop in reasons.items()
     ]
     if lines:
-        print_table(console, ["left out by", "reason", "items", "the first of them"], lines, numbers=(2,))
+        print_table(console, ["dropped by", "reason", "items", "first example"], lines, numbers=(2,))
     else:
-        console.print("\nnothing was left out", highlight=False)
+        console.print("\nnothing was dropped", highlight=False)
 
 
 def _show_sample(sample: Figures, console: Console) -> None:
@@ -211,9 +215,9 @@ def _show_sample(sample: Figures, console: Console) -> None:
     lines = [[text, *(f"{sample[name][key]:.1f}" for key in sample[name])] for name, text in names.items()]
     print_table(console, [f"a sample of {sample['clips']:,} clips", *sample["brightness"]], lines)
     shares = {
-        f"nearly still (change below {STILL})": "still_share",
+        f"nearly static (change below {STILL})": "still_share",
         f"nearly blank (contrast below {FLAT:g})": "flat_share",
-        "the same frames as another": "repeated_share",
+        "same frames as another clip": "repeated_share",
     }
     text = "; ".join(f"{name}: {sample[key]:.1%}" for name, key in shares.items())
     console.print(text, highlight=False, markup=False)
@@ -230,16 +234,16 @@ def clips() -> None:
 
 @app.command()
 def inspect(
-    folder: Annotated[Path, typer.Argument(metavar="PATH", help="a folder of shards with its index.json")] = Path(
+    folder: Annotated[Path, typer.Argument(metavar="PATH", help="folder of shards with their index.json")] = Path(
         "data/clips"
     ),
     labels: Annotated[
-        Path | None, typer.Option(help="what `filter` wrote; else the folder `labels` beside PATH, where there is one")
+        Path | None, typer.Option(help="folder written by `filter` [default: the folder `labels` next to PATH, if any]")
     ] = None,
-    sheet: Annotated[Path | None, typer.Option(help="write a contact sheet here, a png")] = None,
-    per_category: Annotated[int, typer.Option(min=1, help="clips of each category on the sheet")] = 6,
-    verify: Annotated[bool, typer.Option("--verify", help="read every shard and compare its digest")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="print everything as JSON, for machines")] = False,
+    sheet: Annotated[Path | None, typer.Option(help="PNG file to write a contact sheet to")] = None,
+    per_category: Annotated[int, typer.Option(min=1, help="clips per category on the contact sheet")] = 6,
+    verify: Annotated[bool, typer.Option("--verify", help="read all shards and check their digests")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print the result as JSON")] = False,
 ) -> None:
     """Count the clips, list dropped ones with reasons, and measure the frames.
 
@@ -267,8 +271,10 @@ def inspect(
 
 @app.command()
 def duplicates(
-    sheet: Annotated[Path | None, typer.Argument(metavar="OUT.png", help="a picture of the nearest pairs")] = None,
-    data: Annotated[Path, typer.Option(help="the folder that holds labels and clips")] = Path("data"),
+    sheet: Annotated[
+        Path | None, typer.Argument(metavar="OUT.png", help="PNG file to write the nearest pairs to")
+    ] = None,
+    data: Annotated[Path, typer.Option(help="folder with labels and clips")] = Path("data"),
 ) -> None:
     """Count the unseen clips that have a near-duplicate among the training clips, and show the nearest pairs.
 
@@ -278,7 +284,7 @@ def duplicates(
     shards, labels = ShardReader(data / "clips"), read_labels(data / "labels")
     signatures = read_table(data / "clips" / SIGNATURES, Signature)
     if [signature.id for signature in signatures] != shards.ids:
-        raise UserError(f"{data / 'clips' / SIGNATURES}: of other clips than the shards; `dvc repro -f transcode`")
+        raise UserError(f"{data / 'clips' / SIGNATURES}: does not match the shards; run `dvc repro -f transcode`")
     splits = {name: clip.split for name, clip in labels.items()}
     pairs = find_leaks(signatures, splits)
     detail = describe_leaks(count_leaks(pairs, signatures, splits))
@@ -286,7 +292,7 @@ def duplicates(
     if not pairs:
         return
     console = open_console()
-    columns = [f"apart (at most {NEAR})", "clip", "split", "nearest training clip", "split"]
+    columns = [f"distance (at most {NEAR})", "clip", "split", "nearest training clip", "split"]
     nearest = pairs[:MAX_PAIRS]
     print_table(console, columns, [_list_pair(pair, shards.ids, splits) for pair in nearest], numbers=(0,))
     if sheet is not None:
@@ -303,8 +309,8 @@ def _list_pair(pair: NearPair, ids: Sequence[str], splits: Mapping[str, Split]) 
 
 @app.command()
 def why(
-    clip_id: Annotated[str, typer.Argument(metavar="ID", help="of a clip, as the dataset has it")],
-    data: Annotated[Path, typer.Option(help="the folder that holds labels, clips and captions")] = Path("data"),
+    clip_id: Annotated[str, typer.Argument(metavar="ID", help="id of a clip in the dataset")],
+    data: Annotated[Path, typer.Option(help="folder with labels, clips and captions")] = Path("data"),
 ) -> None:
     """Show what each stage did with a clip: kept, and where it is; or dropped, and why.
 
@@ -319,7 +325,7 @@ def why(
         raise UserError(_explain_absence(clip_id, data))
     ended = False
     for stage, lines in found.items():
-        passed = "left out before" if ended else f"not known: `dvc repro {stage}` has not run, or ran on other clips"
+        passed = "dropped before" if ended else f"unknown: `dvc repro {stage}` has not run, or ran on other clips"
         for line in lines or [passed]:
             print(f"{stage:11}{line}")
         ended |= any(line.startswith("dropped") for line in lines)
@@ -347,7 +353,7 @@ def _trace_frames(path: Path, clip_id: str) -> list[str]:
     """A line for each window of the clip's video."""
     shards = [(shard.file, index) for shard in read_index(path.parent).shards for index in range(shard.clips)]
     rows = [row for row, name in enumerate(ShardReader(path.parent).ids) if name == clip_id]
-    return [f"kept: shard {shards[row][0]}, row {shards[row][1]} (row {row} of all)" for row in rows]
+    return [f"kept: shard {shards[row][0]}, row {shards[row][1]} (row {row} overall)" for row in rows]
 
 
 def _trace_caption(path: Path, clip_id: str) -> list[str]:
@@ -359,7 +365,7 @@ def _trace_caption(path: Path, clip_id: str) -> list[str]:
 def _explain_absence(clip_id: str, data: Path) -> str:
     known = set(_read_ids(data))
     if not known:
-        return f"{data}: holds no clips and no drops yet; `dvc repro filter` makes them"
+        return f"{data}: has neither clips nor drops yet; run `dvc repro filter`"
     near = difflib.get_close_matches(clip_id, known, n=1)
     return f"{clip_id!r}: no clip of {data} has this id, kept or dropped{f'; did you mean {near[0]}?' if near else ''}"
 

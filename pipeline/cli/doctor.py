@@ -22,7 +22,8 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from pipeline.cli.prepare import TEMPLATE, find_remote_fault
+from pipeline.cli.prepare import TEMPLATE, find_remote, find_remote_fault
+from pipeline.cli.printing import count
 from pipeline.compute.isolation import find_missing
 from pipeline.compute.sandbox import describe_missing
 from pipeline.errors import UserError
@@ -98,8 +99,8 @@ def _torch() -> Finding:
     build = f"for CUDA {torch.version.cuda}" if torch.version.cuda else "for the CPU"
     text = f"{torch.__version__}, built {build}"
     if differences := _compare_with_the_run():
-        way = "`dvc repro` may end with other bytes than are locked; docs/explanation/determinism.md"
-        return Finding("warn", f"{text}; the run that is locked had {', '.join(differences)}: {way}")
+        way = "outputs of `dvc repro` may differ from dvc.lock; see docs/explanation/determinism.md"
+        return Finding("warn", f"{text}; the locked run had another environment ({', '.join(differences)}): {way}")
     return Finding("ok", text)
 
 
@@ -109,7 +110,7 @@ def _compare_with_the_run() -> list[str]:
 
     made: dict[str, Any] = {}
     if TRAINED.is_file():
-        made = read_json(TRAINED, "`dvc repro train` makes it")
+        made = read_json(TRAINED, "`dvc repro train` creates it")
     elif PICTURE.is_file():
         made = read_media(PICTURE).facts or {}
     told = made.get("environment")
@@ -140,11 +141,11 @@ def _decoders() -> Finding:
     for name, number in versions.items():
         if fix := find_missing_fix(name.split()[0], number):
             fixed = ".".join(map(str, fix.version))
-            old.append(f"{name} is {number}, and {fixed} mends published faults ({fix.why}, {fix.source})")
-    unknown = [f"{name} ({number or 'it does not say'})" for name, number in versions.items() if not is_known(number)]
-    untold = f"; of no version that can be told: {', '.join(unknown)}" if unknown else ""
+            old.append(f"{name} is {number}; {fixed} fixes published vulnerabilities ({fix.why}, {fix.source})")
+    unknown = [f"{name} ({number or 'not stated'})" for name, number in versions.items() if not is_known(number)]
+    untold = f"; version unknown: {', '.join(unknown)}" if unknown else ""
     if old:
-        return Finding("warn", f"{'; '.join(old)}; as known on {LOOKED_UP}: look for a newer package{untold}")
+        return Finding("warn", f"{'; '.join(old)}; as of {LOOKED_UP}: look for a newer package{untold}")
     known = [f"{name} {number}" for name, number in versions.items() if is_known(number)]
     return Finding("ok", f"{', '.join(known)}{untold}")
 
@@ -152,17 +153,19 @@ def _decoders() -> Finding:
 def _sandbox() -> Finding:
     mode = load_params().compute.sandbox
     if mode == "off":
-        return Finding("warn", "compute.sandbox is off: a hostile file would have your rights; auto confines it")
+        return Finding("warn", "compute.sandbox is off: a malicious file would have your permissions; auto confines it")
     if missing := find_missing():
         return Finding("fail" if mode == "require" else "warn", describe_missing(missing))
-    return Finding("ok", "what opens videos, labels and word vectors can do nothing else")
+    return Finding("ok", "available: readers of videos, labels and word vectors are fully confined")
 
 
 def _dvc() -> Finding:
     if not (Path(".dvc") / "config").is_file():
-        return Finding("fail", f"no .dvc/config in {Path.cwd()}; run in the project's folder")
+        return Finding("fail", f"no .dvc/config in {Path.cwd()}; run this in the project folder")
     if not (Path(".dvc") / TEMPLATE).is_file():
-        return Finding("warn", f"{version('dvc')}, not fitted to this machine (plots need the internet); t2v prepare")
+        return Finding(
+            "warn", f"{version('dvc')}, not configured for this machine (plots need internet access); run t2v prepare"
+        )
     return Finding("ok", version("dvc"))
 
 
@@ -172,7 +175,7 @@ def _git() -> Finding:
     if not has_identity():
         return Finding(
             "warn",
-            "no name to commit under: `t2v sweep` uses its own, `dvc exp run` fails; "
+            "git has no user name and email: `t2v sweep` uses its own, `dvc exp run` fails; "
             "git config --global user.name NAME && git config --global user.email MAIL",
         )
     return Finding("ok", "experiments can be recorded")
@@ -181,8 +184,11 @@ def _git() -> Finding:
 def _remote() -> Finding:
     if not (Path(".dvc") / "config").is_file():
         return Finding("ok", "no project here")
+    name = find_remote()
+    if not name:
+        return Finding("ok", "no remote configured (see docs/how-to/share-a-run.md)")
     fault = find_remote_fault()
-    return Finding("warn", fault) if fault else Finding("ok", "nothing in the way of `dvc push`")
+    return Finding("warn", fault) if fault else Finding("ok", f"`dvc push` and `dvc exp push` can use {name}")
 
 
 def _disk() -> Finding:
@@ -193,18 +199,22 @@ def _disk() -> Finding:
         with suppress(FileNotFoundError):  # a running DVC may have removed it
             halves.append(path.stat().st_size)
     if halves:
+        left = f"{count(len(halves), 'unfinished copy', 'unfinished copies')} ({sum(halves) / 10**9:.1f} GB)"
         text = (
-            f"{text}; DVC left {len(halves)} unfinished copies of {sum(halves) / 10**9:.1f} GB, as on a full disk: "
-            f"while no DVC command runs, find {CACHE} -name '.*.tmp' -delete"
+            f"{text}; DVC left {left}, as on a full disk; to delete them, while no DVC command runs: "
+            f"find {CACHE} -name '.*.tmp' -delete"
         )
     if free < DEMO_BYTES:
-        return Finding("fail" if free < LEAST_BYTES else "warn", f"{text}; make room; dvc gc -w --all-experiments")
+        return Finding(
+            "fail" if free < LEAST_BYTES else "warn",
+            f"{text}; free some space, for example by dvc gc -w --all-experiments",
+        )
     return Finding("warn" if halves else "ok", text)
 
 
 def _params() -> Finding:
     load_params()
-    return Finding("ok", "params.yaml is right")
+    return Finding("ok", "params.yaml is valid")
 
 
 CHECKS: dict[str, Callable[[], Finding]] = {

@@ -68,7 +68,7 @@ def read_external_clips(
     clips = sorted((clip for clip in found if isinstance(clip, Clip)), key=lambda clip: clip.id)
     if not clips:
         reasons = ", ".join(f"{reason}: {count}" for reason, count in Counter(drop.reason for drop in drops).items())
-        raise UserError(f"{folder}: none of its {len(rows)} clips can be judged ({reasons or 'the table is empty'})")
+        raise UserError(f"{folder}: none of its {len(rows)} clips can be evaluated ({reasons or 'the table is empty'})")
     ids, frames, more = _decode(clips, folder, shape, params)
     drops = sorted([*drops, *more], key=lambda drop: (drop.id, drop.reason, drop.detail))
     return ExternalClips([labelled[name] for name in ids], frames, drops)
@@ -139,17 +139,22 @@ def _decode(
 
 
 def evaluate(
-    folder: Annotated[Path, typer.Argument(help="videos, with a metadata.csv, .jsonl or .parquet that lists them")],
+    folder: Annotated[Path, typer.Argument(help="folder of videos with a metadata.csv, .jsonl or .parquet")],
     out: Annotated[
-        Path | None, typer.Option("-o", "--out", help="by its ending: json (for `t2v compare`) or csv (with controls)")
+        Path | None, typer.Option("-o", "--out", help="output file: .json (for `t2v compare`) or .csv (with controls)")
     ] = None,
-    data: Annotated[Path, typer.Option(help="folder of a run: its judge, labels, captions and clips")] = Path("data"),
-    caption: Annotated[str, typer.Option(metavar="COLUMN", help="holds the captions")] = "caption",
+    data: Annotated[Path, typer.Option(help="data folder of a run, with its judge, labels, captions and clips")] = Path(
+        "data"
+    ),
+    caption: Annotated[str, typer.Option(metavar="COLUMN", help="column of captions")] = "caption",
     category: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="holds the categories; else the captions tell them")
+        str | None, typer.Option(metavar="COLUMN", help="column of categories [default: parsed from the caption]")
     ] = None,
     objects: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="holds the objects, parted by commas; else likewise")
+        str | None,
+        typer.Option(
+            metavar="COLUMN", help="column of objects, separated by commas [default: parsed from the caption]"
+        ),
     ] = None,
 ) -> None:
     """Evaluate the videos of a folder like the generator of a run: same judge, same real clips, same controls.
@@ -159,7 +164,7 @@ def evaluate(
     Example: t2v evaluate other-videos -o given.json
     """
     if out is not None and out.suffix.lower() not in ENDINGS:
-        raise UserError(f"{out}: give it a name that ends with {' or '.join(ENDINGS)}")
+        raise UserError(f"{out}: the name must end with {' or '.join(ENDINGS)}")
     _require_folders(folder, data)
     named = {"path": "file_name", "caption": caption, "category": category, "objects": objects}
     columns = ColumnParams.model_validate({**dict.fromkeys(ColumnParams.model_fields), **named})
@@ -181,10 +186,10 @@ def evaluate(
 
 def _require_folders(folder: Path, data: Path) -> None:
     if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder; give one of videos, with the metadata.csv that lists them")
+        raise UserError(f"{folder}: no such folder; give a folder of videos with a metadata.csv")
     missing = [name for name in NEEDED if not (data / name).is_dir()]
     if missing:
-        raise UserError(f"{data}: holds no folder {', '.join(missing)}; `dvc repro judge` makes what is missing")
+        raise UserError(f"{data}: has no folder {', '.join(missing)}; run `dvc repro judge`")
 
 
 def _evaluate_folder(
@@ -205,7 +210,7 @@ def _evaluate_folder(
     dataset = Dataset(DataFolders(data / "labels", data / "clips", data / "captions"))
     vocabulary = read_vocabulary(data / "captions" / "vocabulary.json")
     if dataset.shape != (shape.frames, shape.height, shape.width, 3) or judge.words != len(vocabulary):
-        raise UserError(f"{data}: its judge was trained on other clips or captions; `dvc repro judge`")
+        raise UserError(f"{data}: its judge was trained on other clips or captions; run `dvc repro judge`")
     reals = read_real_clips(dataset, classes, params.evaluate)
     parser = CaptionParser(dataset.clips(), dataset.captions)
     given = read_external_clips(folder, columns, shape, params, vocabulary, dataset.directions, parser)
@@ -229,7 +234,7 @@ def _show(found: "Evaluation", measured: "Mapping[str, Figure]", name: str, last
         columns["model"] = read_figures(last)
         if not have_same_reference(measured, columns["model"]):
             print(
-                f"warning: {last.parent} is of another judge or other real clips; run `dvc repro evaluate`",
+                f"warning: {last.parent} was made with another judge or other real clips; run `dvc repro evaluate`",
                 file=sys.stderr,
             )
     beside = (REAL, SECOND_REAL, CHANCE, NOISE_ALONE)
@@ -247,7 +252,7 @@ def _show(found: "Evaluation", measured: "Mapping[str, Figure]", name: str, last
 def _warn(given: "ExternalClips", unknown: "Mapping[str, Sequence[str]]", count: int) -> None:
     """Warn about dropped clips, and about captions with which the judge cannot compare clips."""
     for drop in given.drops:
-        print(f"left out: {drop.id}: {drop.reason}, {drop.detail}", file=sys.stderr)
+        print(f"dropped: {drop.id}: {drop.reason}, {drop.detail}", file=sys.stderr)
     for kind, captions in unknown.items():
         if captions:
             detail = f"{len(captions)} of {count} captions name no {kind} that the judge knows"

@@ -41,12 +41,13 @@ DEMO_LICENCE = "apache-2.0"  # its clips are drawn by this project's code
 MEANINGS = {
     EXPORTED_GENERATOR: "the weights of the generator, averaged over its training",
     EXPORTED_DESCRIPTION: "the params that it was trained with, its vocabulary, and how a flow is sampled",
-    VECTORS: "vectors of words, also of words that it was never trained on",
-    GRAPH: "the same generator as an ONNX graph: z and token_ids -> frames in [-1,1], of {} clips in a pass",
-    GRID: "samples of each caption, beside real clips",
-    CARD: "this page",
+    VECTORS: "word vectors, including those of words that it was never trained on",
+    GRAPH: "the same generator as an ONNX graph: z and token_ids -> frames in [-1,1], for {} per run",
+    GRID: "samples of each caption, next to real clips",
+    CARD: "this model card",
 }
 
+SCOPE = "It generates short clips for captions like those that it was trained on; it is not a foundation model."
 SAMPLE_WORDS = 6  # of the example, if there are no clips
 HUB_LICENCE = re.compile(r"[a-z0-9]+(?:[.+-]+[a-z0-9]+)*")
 NOT_STATED = "not stated"
@@ -54,23 +55,29 @@ MARKUP = str.maketrans({letter: f"\\{letter}" for letter in "\\`*_{}[]<>|~"})
 
 
 def export(
-    folder: Annotated[Path, typer.Argument(help="the folder to write; it must not exist")],
-    run: Annotated[str, typer.Option(help="a project's folder, or a revision or an experiment of DVC")] = ".",
-    licence: Annotated[str, typer.Option(help="of the weights, as the hub names it: apache-2.0, cc-by-4.0, ...")] = "",
-    data_licence: Annotated[str, typer.Option(help="of the clips that it was trained on")] = "",
-    graph: Annotated[bool, typer.Option("--onnx/--no-onnx", help="with generator.onnx, which takes a minute")] = True,
+    folder: Annotated[Path, typer.Argument(help="folder to write, which must not exist yet")],
+    run: Annotated[str, typer.Option(help="project folder, git revision or DVC experiment")] = ".",
+    licence: Annotated[
+        str, typer.Option(help="licence of the weights, by its id on the Hugging Face Hub: apache-2.0, cc-by-4.0, ...")
+    ] = "",
+    data_licence: Annotated[str, typer.Option(help="licence of the training clips")] = "",
+    graph: Annotated[
+        bool, typer.Option("--onnx/--no-onnx", help="include generator.onnx, whose export takes a minute")
+    ] = True,
     as_json: Annotated[bool, typer.Option("--json", help="print the files and their digests as JSON")] = False,
 ) -> None:
-    """Write a trained model as a folder to share: safetensors, config, ONNX, and a model card with its figures.
+    """Export a trained model as a folder to share: safetensors, config, ONNX, and a model card with its metrics.
 
     `from pipeline.sampling import from_pretrained` reads it, without DVC.
 
     Example: t2v export my-model --licence apache-2.0
     """
     if folder.exists() or folder.is_symlink():
-        raise UserError(f"{folder}: is there already; remove it, or name another folder")
+        raise UserError(f"{folder}: already exists; remove it, or name another folder")
     if licence and not HUB_LICENCE.fullmatch(licence):
-        raise UserError(f"--licence {licence!r}: the hub names none so; write it as apache-2.0, cc-by-4.0 or other")
+        raise UserError(
+            f"--licence {licence!r}: not an id of the Hugging Face Hub, such as apache-2.0, cc-by-4.0 or other"
+        )
     folder.absolute().parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
         (found,) = open_runs([run], Path(scratch))
@@ -121,14 +128,14 @@ def _write_graph(model: "Model", path: Path) -> str:
     """Export the graph -> how many clips it generates in one pass; empty, with a note, if torch cannot export it."""
     from pipeline.onnx.export import ANY, ONE, export_generator
 
-    print("exporting the graph: a minute on a quiet core ...", file=sys.stderr, flush=True)
+    print("exporting the ONNX graph, which takes about a minute ...", file=sys.stderr, flush=True)
     exported = export_generator(model, ANY, ONE)
     if exported.fault:
         print(f"note: without {GRAPH}: {exported.fault}", file=sys.stderr)
         return ""
     with naming(path):
         path.write_bytes(exported.graph)
-    return "any number of" if exported.batch == ANY else "single"
+    return "any number of clips" if exported.batch == ANY else "one clip"
 
 
 def _write_card(
@@ -141,7 +148,7 @@ def _write_card(
     default = DEMO_LICENCE if (run.settings.get("dataset") or {}).get("labels") == DEMO else ""
     stated = {
         "weights": licences["weights"] or default or "unknown",
-        "data": licences["data"] or (f"{default}, drawn by code of t2v" if default else NOT_STATED),
+        "data": licences["data"] or (f"{default}, drawn by t2v's own code" if default else NOT_STATED),
     }
     there = {path.name for path in made.iterdir()} | {CARD}
     meanings = {file: text.format(clips) for file, text in MEANINGS.items() if file in there}
@@ -194,15 +201,15 @@ def write_card(
     parts = [
         "---\n" + "".join(f"{key}: {json.dumps(value)}\n" for key, value in head.items()) + "---\n",
         f"# {escape(name)}\n",
-        f"{summary.trained} It draws short clips of the captions that it was trained on; it is no foundation model.\n",
-        "![samples of each caption, beside real clips](grid.gif)\n" if "grid.gif" in files else "",
+        f"{summary.trained} {SCOPE}\n",
+        "![samples of each caption, next to real clips](grid.gif)\n" if "grid.gif" in files else "",
         f"## Use\n\n```python\n{write_example(name, caption)}```\n",
-        f"It needs code of its own beside it: {escape(needed)}.\n" if needed else "",
-        f"## How good it is\n\n{summary.measured}\n\n{write_figures(evaluation)}",
+        f"It needs custom code: {escape(needed)}.\n" if needed else "",
+        f"## Evaluation\n\n{summary.measured}\n\n{write_figures(evaluation)}",
         f"## Data and licences\n\n- weights: {escape(licences['weights'])}\n- data: {escape(licences['data'])}\n",
         "## Cost\n\n" + write_rows(("", ""), summary.costs.items()),
-        "## Lineage\n\nDigests are SHA-256.\n\n" + write_rows(("part", "named by"), summary.lineage.items()),
-        "## Files\n\n" + write_rows(("file", "what it is"), files.items()),
+        "## Lineage\n\nDigests are SHA-256.\n\n" + write_rows(("part", "identified by"), summary.lineage.items()),
+        "## Files\n\n" + write_rows(("file", "content"), files.items()),
     ]
     return "\n".join(part for part in parts if part)
 
@@ -222,9 +229,9 @@ def write_figures(evaluation: "EvaluationView | None") -> str:
     """All figures with 95 % intervals, beside those of real clips; n/a and withdrawn ones with a reason."""
     if evaluation is None:
         return ""
-    groups = {"The main figures": evaluation.key, **evaluation.groups}
+    groups = {"Key metrics": evaluation.key, **evaluation.groups}
     tables = (
-        f"### {title}\n\n" + write_rows(("figure", "generated (95 % interval)", "real clips"), map(_list_cells, lines))
+        f"### {title}\n\n" + write_rows(("metric", "generated (95 % interval)", "real clips"), map(_list_cells, lines))
         for title, lines in groups.items()
     )
     return "\n".join(tables)

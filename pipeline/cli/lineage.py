@@ -36,11 +36,11 @@ Tree = dict[str, Any]
 def lineage(
     source: Annotated[str, typer.Argument(metavar="FILE|METRIC", help="a rendered file, or a name in metrics.json")],
     model: Annotated[
-        Path | None, typer.Option(help="folder of the model that made the file; else it is looked for")
+        Path | None, typer.Option(help="folder of the model that made the file [default: searched for]")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="print JSON, for machines")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print the result as JSON")] = False,
 ) -> None:
-    """Show the origin of a file or a figure: model, params, digests of data and code, machine, and stages.
+    """Show the origin of a file or a metric: model, params, digests of data and code, machine, and stages.
 
     Most of it is in the file itself; the stages and commits are from lock files and git, if available.
 
@@ -74,7 +74,7 @@ def trace_metric(name: str, root: Path) -> Tree:
     """The origin of a figure of metrics.json or of the training. Raises UserError for an unknown name."""
     known: list[str] = []
     for path, folder in METRICS.items():
-        values = read_json(root / path, "`dvc repro` makes it") if (root / path).is_file() else {}
+        values = read_json(root / path, "`dvc repro` creates it") if (root / path).is_file() else {}
         known += values
         if name in values:
             return {
@@ -85,15 +85,15 @@ def trace_metric(name: str, root: Path) -> Tree:
                 **_trace_locked(root / path, root),
             }
     raise UserError(
-        f"{name}: neither a file nor a figure of {', '.join(METRICS)}"
-        f"{find_near(name, known) or '; they hold: ' + (', '.join(known) or 'nothing')}"
+        f"{name}: neither a file nor a metric of {', '.join(METRICS)}"
+        f"{find_near(name, known) or '; they have: ' + (', '.join(known) or 'nothing')}"
     )
 
 
 def describe_model(folder: Path, root: Path) -> Tree:
     """The weights, their provenance, and the oldest commit whose lock file has this model."""
     files = find_model_files(folder)
-    description = read_json(files.description, "it lies beside the weights of a model")
+    description = read_json(files.description, "it belongs next to the weights of a model")
     tree: Tree = {"weights": digest_file(files.weights)}
     tree |= {key: value for key, value in _read_making(folder).items() if key != "params"}
     chosen = {key: description[key] for key in ("seed", "clip", "train") if key in description}
@@ -116,7 +116,7 @@ def _compare_code(facts: Tree) -> Tree:
     maker, code = facts.get("made_by", ""), facts.get("code")
     if not code or not isinstance(maker, str) or maker not in modules():
         return {}
-    return {"code here": "the same" if digest_maker(maker) == code else "other code"}
+    return {"code here": "the same" if digest_maker(maker) == code else "different"}
 
 
 def _trace_locked(path: Path, root: Path) -> Tree:

@@ -4,7 +4,7 @@ import shutil
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import UserError, naming
 from pipeline.files import atomic_write
@@ -37,13 +37,13 @@ SHORT = 7  # digits of a commit in messages
 def prepare() -> None:
     """Configure DVC to run without git if there is none, and to show plots offline.
 
-    `make` calls it every time; what is done already is skipped.
+    `make` runs it every time; what is configured already is skipped.
 
     Example: t2v prepare
     """
     root = Path.cwd()
     if not (root / ".dvc" / "config").is_file():
-        raise UserError(f"{root}: no .dvc/config here; run in the project's folder")
+        raise UserError(f"{root}: no .dvc/config here; run this in the project folder")
     write_plots_template(root / ".dvc" / TEMPLATE)
     configure_dvc(root)
 
@@ -97,19 +97,23 @@ def open_config(folder: Path) -> "Config":
     return Config(str(folder), validate=False)
 
 
+def find_remote() -> str:
+    """The name of the default remote; empty if there is none."""
+    levels = _read_levels()
+    return levels["local"]["core"].get("remote") or levels["repo"]["core"].get("remote") or ""
+
+
 def find_remote_fault() -> str:
     """Why `dvc exp push` would push no data, or to another remote, with a remedy; empty if it works."""
     from dvc.config_schema import RelPath  # takes a second
 
-    config = open_config(CONFIG.parent)
-    levels = {level: config.read(level) for level in ("repo", "local")}
-    name = levels["local"]["core"].get("remote") or levels["repo"]["core"].get("remote")
+    levels, name = _read_levels(), find_remote()
     if not name:
         return ""
     url = next((tree["remote"][name]["url"] for tree in levels.values() if name in tree["remote"]), "")
     if isinstance(url, RelPath):
         return (
-            f"the path of the remote {name} is relative, and `dvc exp push` takes it from the root of the disk; "
+            f"the path of the remote {name} is relative, which `dvc exp push` resolves from the root folder; "
             f"dvc remote modify {name} url {(CONFIG.parent / url).resolve()}"
         )
     local = levels["local"]
@@ -117,17 +121,23 @@ def find_remote_fault() -> str:
         return ""
     if not _has_remote("HEAD"):
         return (
-            f"the remote {name} is not in the last commit, and `dvc exp push` sends no data of experiments that start "
+            f"the remote {name} is not in the last commit, so `dvc exp push` sends no data of experiments that start "
             f"from there; {COMMIT.replace(' .', f' {CONFIG}')}"
         )
     refs = git("for-each-ref", "--format=%(refname)", "refs/exps").stdout.splitlines()
     starts = {"".join(ref.split("/")[2:4]) for ref in refs if ref.count("/") == 4}  # refs/exps/ab/cdef.../name
     if old := [start[:SHORT] for start in sorted(starts) if not _has_remote(start)]:
         return (
-            f"there are experiments that start from a commit without a remote ({', '.join(old)}), and `dvc exp push` "
+            f"some experiments start from a commit without a remote ({', '.join(old)}), so `dvc exp push` "
             f"sends no data of them; dvc remote add --local --default {name} {url}"
         )
     return ""
+
+
+def _read_levels() -> dict[str, Any]:
+    """DVC's config in the repository, and that of this machine."""
+    config = open_config(CONFIG.parent)
+    return {level: config.read(level) for level in ("repo", "local")}
 
 
 def _has_remote(commit: str) -> bool:

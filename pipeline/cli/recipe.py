@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 import yaml
 
+from pipeline.cli.printing import count
 from pipeline.errors import UserError
 from pipeline.files import atomic_write
 from pipeline.params import DEFAULTS, Params, check_params, read_text, read_yaml, show_value
@@ -65,22 +66,22 @@ def show(name: Name) -> None:
 @app.command()
 def write(
     name: Name,
-    to: Annotated[Path, typer.Option(help="where the whole file of params goes")] = PARAMS,
-    keep: Annotated[str, typer.Option(help="keys whose values stay: dataset,filter.categories")] = "",
-    force: Annotated[bool, typer.Option("--force", help="replace a file that holds other changes of yours")] = False,
+    to: Annotated[Path, typer.Option(help="file to write")] = PARAMS,
+    keep: Annotated[str, typer.Option(help="keys whose values to keep, such as dataset,filter.categories")] = "",
+    force: Annotated[bool, typer.Option("--force", help="overwrite a file that has other changes of your own")] = False,
 ) -> None:
     """Write the whole params.yaml: the defaults with their comments, and the values of a recipe.
 
-    Your own comments are kept, above the keys that they were at or above. Values to keep are those of the file that is
+    Your own comments are kept, above the keys that they belong to. Values to keep are those of the file that is
     replaced, or of params.yaml.
 
     Example: t2v recipe write demo-hard --to params-hard.yaml
     """
     if to.is_dir():
-        raise UserError(f"{to}: a folder; name the file that the params go to")
+        raise UserError(f"{to}: is a folder; name a file")
     kept = [key.strip() for key in keep.split(",") if key.strip()]
     text = build_text(name, _read_kept(to if to.exists() else PARAMS, kept))
-    check_params(yaml.safe_load(text), f"{_locate(name)} with {keep} of yours" if kept else str(_locate(name)))
+    check_params(yaml.safe_load(text), f"{_locate(name)} with your {keep}" if kept else str(_locate(name)))
     if to.exists() and not force:
         _refuse_to_lose(to, kept)
     text, homeless = keep_comments(text, _find_own_comments(read_text(to), text)) if to.exists() else (text, [])
@@ -89,26 +90,26 @@ def write(
         raise UserError(f"{to}: {name} has no key for your comments at {keys}; keep a copy, then repeat with --force")
     with atomic_write(to) as temporary:
         temporary.write_text(text, encoding="utf-8")
-    gone = f"; your comments at {', '.join(homeless)} are gone with their keys" if homeless else ""
+    gone = f"; your comments at {', '.join(homeless)} were removed with their keys" if homeless else ""
     yours = f" with your {', '.join(kept)}" if kept else ""
     print(f"{to}: {name}{yours}; `t2v recipe diff` lists what differs from the defaults{gone}")
 
 
 @app.command()
 def diff(
-    name: Annotated[str, typer.Argument(help="the recipe to compare with", autocompletion=complete_recipe)] = DEMO,
-    params: Annotated[Path, typer.Option(help="the file that is compared")] = PARAMS,
+    name: Annotated[str, typer.Argument(help="recipe to compare with", autocompletion=complete_recipe)] = DEMO,
+    params: Annotated[Path, typer.Option(help="file to compare")] = PARAMS,
 ) -> None:
     """List the keys of params.yaml that differ from the defaults, or from a recipe.
 
     Example: t2v recipe diff demo-hard
     """
     if not params.exists():
-        raise UserError(f"{params}: no such file in {Path.cwd()}; `t2v recipe write {name}` makes it")
+        raise UserError(f"{params}: no such file in {Path.cwd()}; run `t2v recipe write {name}`")
     found = list(find_differences(_merged(name), _read_tree(params)))
     for key, old, new in found:
         print(f"{key}: {old} -> {new}")
-    print(f"{params} departs from {name} in {len(found)} key(s)" if found else f"{params} is {name}")
+    print(f"{params} differs from {name} in {count(len(found), 'key')}" if found else f"{params} equals {name}")
 
 
 def load_recipe(name: str) -> Params:
@@ -201,8 +202,8 @@ def _refuse_to_lose(path: Path, kept: Sequence[str]) -> None:
     if changes:
         more = f" and {len(changes) - SHOWN} more" if len(changes) > SHOWN else ""
         raise UserError(
-            f"{path}: holds changes of yours at {', '.join(changes[:SHOWN])}{more} (`t2v recipe diff`); name those "
-            "that stay (--keep dataset,filter.categories), or repeat with --force, which drops them"
+            f"{path}: has your own changes at {', '.join(changes[:SHOWN])}{more} (see `t2v recipe diff`); name those "
+            "to keep (--keep dataset,filter.categories), or repeat with --force, which discards them"
         )
 
 
@@ -254,14 +255,14 @@ def _find_names() -> list[str]:
     """The recipes of this project, defaults first."""
     names = sorted(path.stem for path in FOLDER.glob("*.yaml"))
     if not names:
-        raise UserError(f"{FOLDER}: no recipes in {Path.cwd()}; run in the project's folder")
+        raise UserError(f"{FOLDER}: no recipes in {Path.cwd()}; run this in the project folder")
     return sorted(names, key=lambda name: name != DEMO)
 
 
 def _locate(name: str) -> Path:
     names = _find_names()
     if name not in names:
-        hint = find_near(name, names) or f"; there are {', '.join(names)}"
+        hint = find_near(name, names) or f"; recipes: {', '.join(names)}"
         raise UserError(f"{name}: no such recipe{hint}")
     return FOLDER / f"{name}.yaml"
 
@@ -276,5 +277,5 @@ def _read_head(name: str) -> list[str]:
 def _read_tree(path: Path) -> Any:
     tree = read_yaml(path) or {}
     if not isinstance(tree, dict):
-        raise UserError(f"{path}: holds no keys with values; see {FOLDER}/{DEMO}.yaml and params.yaml")
+        raise UserError(f"{path}: has no keys with values; see {FOLDER}/{DEMO}.yaml and params.yaml")
     return tree

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipeline.cli.printing import cell, open_console, print_table
+from pipeline.cli.printing import cell, count, open_console, print_table
 from pipeline.errors import UserError
 from pipeline.params import DEFAULTS, load_params, read_yaml
 from pipeline.repository import git
@@ -23,19 +23,20 @@ MADE_BY = "pipeline.cli.runs"
 PARAMS = "params.yaml"
 LOGS = "runs/training"
 FIGURES = Path("data/evaluation/intervals.json")  # in a project
+EVALUATIONS = "an evaluation folder, a JSON file of `t2v evaluate`, a git revision or a DVC experiment"
 NOT_OUTPUTS = {"deterministic", "devices", "compute", "checkpoints", "logging"}  # sections on which no output depends
 FETCHED = ("labels", "captions", "model", "judge", "evaluation", "samples")  # small, unlike the clips
 
 
 def compare(
-    a: Annotated[str, typer.Argument(help="a folder of an evaluation, a json of `t2v evaluate`, a revision")],
-    b: Annotated[str, typer.Argument(help="likewise, or the name of an experiment of DVC")],
-    as_json: Annotated[bool, typer.Option("--json", help="print everything as JSON, for machines")] = False,
+    a: Annotated[str, typer.Argument(help=EVALUATIONS)],
+    b: Annotated[str, typer.Argument(help=EVALUATIONS)],
+    as_json: Annotated[bool, typer.Option("--json", help="print the result as JSON")] = False,
 ) -> None:
-    """Compare two evaluations, figure by figure.
+    """Compare two evaluations, metric by metric.
 
-    A difference is real if the choice of clips alone makes one as large with a probability below 5 %, over all figures
-    together. Another training seed may change figures by more than another choice of clips: compare several runs.
+    A difference is significant if evaluating other clips would produce one as large with a probability below 5 %,
+    corrected over all metrics. Another training seed may change metrics by more than that: compare several runs.
 
     Example: t2v compare data/evaluation given.json
     """
@@ -44,12 +45,12 @@ def compare(
 
     if not have_same_reference(*figures):
         print(
-            "warning: A and B were evaluated with different judges or real clips, which makes differences, too",
+            "warning: A and B were evaluated with different judges or real clips, which also causes differences",
             file=sys.stderr,
         )
     found = find_differences(*figures)
     if not found:
-        raise UserError(f"{a} and {b} have no figure in common")
+        raise UserError(f"{a} and {b} have no metric in common")
     if as_json:
         print(json.dumps({name: _plain(one) for name, one in found.items()}, indent=2))
     else:
@@ -62,17 +63,17 @@ def _plain(one: "Difference") -> dict[str, object]:
 
 def _show(found: "dict[str, Difference]", a: str, b: str) -> None:
     console = open_console()
-    lines = [[name, cell(one.a), cell(one.b), *_told(one)] for name, one in found.items()]
-    print_table(console, ["metric", a, b, "difference", "chance", "real"], lines, numbers=(1, 2, 3, 4))
-    compared = [one.real for one in found.values() if one.chance is not None]
-    console.print(f"{sum(compared)} of {len(compared)} differences are real", highlight=False)
+    lines = [[name, cell(one.a), cell(one.b), *_describe_difference(one)] for name, one in found.items()]
+    print_table(console, ["metric", a, b, "difference", "p-value", "significant"], lines, numbers=(1, 2, 3, 4))
+    compared = [one.significant for one in found.values() if one.p_value is not None]
+    console.print(f"{sum(compared)} of {len(compared)} differences are significant", highlight=False)
 
 
-def _told(one: "Difference") -> tuple[str, str, str]:
-    if one.value is None or one.chance is None:
+def _describe_difference(one: "Difference") -> tuple[str, str, str]:
+    if one.value is None or one.p_value is None:
         return "n/a", "", ""
-    verdict = f"B is {'higher' if one.value > 0 else 'lower'}" if one.real else "no"
-    return f"{one.value:+.3f} ({one.low:+.3f} to {one.high:+.3f})", f"{one.chance:.3f}", verdict
+    verdict = f"B is {'higher' if one.value > 0 else 'lower'}" if one.significant else "no"
+    return f"{one.value:+.3f} ({one.low:+.3f} to {one.high:+.3f})", f"{one.p_value:.3f}", verdict
 
 
 def open_runs(names: Sequence[str], scratch: Path) -> "list[Run]":
@@ -92,7 +93,7 @@ def read_evaluation(source: str) -> "dict[str, Figure]":
         return parse_figures(_read_revision(source), f"{FIGURES} of {source}")
     found = [file for file in (path, path / FIGURES.name, path / FIGURES) if file.is_file()]
     if not found:
-        raise UserError(f"{path}: holds neither {FIGURES.name} nor {FIGURES}; `dvc repro evaluate` makes them")
+        raise UserError(f"{path}: has neither {FIGURES.name} nor {FIGURES}; run `dvc repro evaluate`")
     return read_figures(found[0])
 
 
@@ -112,7 +113,7 @@ def _read_revision(name: str) -> Any:
     """The evaluation of a revision or an experiment."""
     import dvc.api  # takes a second
 
-    ways = "no file or folder, and no revision or experiment with an evaluation that is in the cache"
+    ways = "not a file or folder, nor a revision or experiment whose evaluation is in the cache"
     with _explain_absence(name, ways) as within:
         text = dvc.api.read(f"{within}{FIGURES.as_posix()}", rev=name)
     try:
@@ -126,12 +127,12 @@ def _open_folder(folder: Path) -> "Run":
 
     data = folder / "data"
     if not any((data / name).is_dir() for name in FETCHED):
-        raise UserError(f"{folder}: holds no data/model or other product of a run; `dvc repro` makes them")
+        raise UserError(f"{folder}: has no outputs of a run, such as data/model; run `dvc repro`")
     origin = {"folder": folder.resolve().name}
     commit = git("rev-parse", "HEAD", folder=folder).stdout.strip()
     if commit:
         changed = git("status", "--porcelain", "--untracked-files=no", folder=folder).stdout.strip()
-        origin["commit"] = f"{commit}, with changes" if changed else commit
+        origin["commit"] = f"{commit}, with uncommitted changes" if changed else commit
     name = str(folder) if folder.name else folder.resolve().name
     return Run(name, RunFolders.within(data), _read_settings(folder / PARAMS), origin, _measure(folder, data))
 
@@ -139,7 +140,7 @@ def _open_folder(folder: Path) -> "Run":
 def _read_settings(path: Path) -> dict[str, Any]:
     tree = read_yaml(path) if path.is_file() else {}
     if not isinstance(tree, dict):
-        raise UserError(f"{path}: holds no sections; see recipes/")
+        raise UserError(f"{path}: has no sections; see recipes/")
     return {name: value for name, value in tree.items() if name not in NOT_OUTPUTS}
 
 
@@ -150,14 +151,14 @@ def _fetch_revision(name: str, folder: Path) -> "Run":
     from pipeline.page.run import Run, RunFolders
 
     folder.mkdir(parents=True)
-    with _explain_absence(name, "no folder, and no revision or experiment whose products are in the cache") as within:
+    with _explain_absence(name, "not a folder, nor a revision or experiment whose outputs are in the cache") as within:
         files = DVCFileSystem(rev=name)
         for product in FETCHED:
             if files.exists(f"{within}data/{product}"):
                 files.get(f"{within}data/{product}", str(folder / "data" / product), recursive=True)
         files.get_file(f"{within}{PARAMS}", str(folder / PARAMS))
     if not (folder / "data").is_dir():
-        raise UserError(f"{name}: has no product of a run; `dvc repro` makes them")
+        raise UserError(f"{name}: has no outputs of a run in the cache; run `dvc repro` there")
     commit = git("rev-parse", f"{name}^{{commit}}").stdout.strip()
     data, origin = folder / "data", {"commit": commit or name}
     return Run(name, RunFolders.within(data), _read_settings(folder / PARAMS), origin, _measure(Path(), data))
@@ -172,9 +173,9 @@ def _measure(project: Path, data: Path) -> dict[str, str]:
     if not cost:
         return {}
     return {
-        "training, seconds by the clock": f"{cost['seconds']:,.0f}",
-        "training, seconds of CPU, first process": f"{cost['cpu_seconds']:,.0f}",
-        "training, most memory": f"{cost['memory_gb']:.2f} GB",
+        "training, wall time in seconds": f"{cost['seconds']:,.0f}",
+        "training, CPU seconds of the first process": f"{cost['cpu_seconds']:,.0f}",
+        "training, peak memory": f"{cost['memory_gb']:.2f} GB",
         "training, clips per second": f"{cost['clips'] / max(cost['seconds'], 1e-9):.1f}",
     }
 
@@ -182,18 +183,18 @@ def _measure(project: Path, data: Path) -> dict[str, str]:
 def report(
     runs: Annotated[
         list[str] | None,
-        typer.Argument(help="folders of projects, revisions, or experiments of DVC; without any, this project"),
+        typer.Argument(help="project folders, git revisions or DVC experiments [default: this project]"),
     ] = None,
-    out: Annotated[Path, typer.Option("-o", "--out", help="the page")] = Path("runs/report.html"),
+    out: Annotated[Path, typer.Option("-o", "--out", help="HTML file to write")] = Path("runs/report.html"),
 ) -> None:
-    """Write an HTML file that shows a run, or several runs side by side: params that differ, figures, samples.
+    """Write an HTML report of a run, or of several side by side: params that differ, metrics, samples.
 
-    It is self-contained and works offline. `dvc repro report` makes data/report/index.html of this project.
+    It is self-contained and works offline. `dvc repro report` writes data/report/index.html for this project.
 
     Example: t2v report -o one.html
     """
     if out.suffix.lower() not in (".html", ".htm"):
-        raise UserError(f"{out}: the page is HTML; give it a name that ends with .html")
+        raise UserError(f"{out}: the report is HTML; its name must end with .html")
     from pipeline.monitoring import progress
     from pipeline.page import build_comparison, build_page
     from pipeline.rendering.export import export_page
@@ -205,4 +206,4 @@ def report(
         shown = options.report, options.render.fps, progress
         page = build_page(found[0], *shown) if len(found) == 1 else build_comparison(found, *shown)
         export_page(page, out, describe_maker(MADE_BY) | {"runs": [run.folders.digest() for run in found]})
-    print(f"{out}: {len(found)} run{'s' if len(found) > 1 else ''}, {len(page.encode()) / 1e6:.1f} MB")
+    print(f"{out}: {count(len(found), 'run')}, {len(page.encode()) / 1e6:.1f} MB")

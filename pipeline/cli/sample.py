@@ -31,26 +31,39 @@ MEMO = ROOT / ".dvc" / "tmp" / "makers.json"
 
 Guidance = Annotated[
     float | None,
-    typer.Option(min=0, max=MAX_GUIDANCE, help="of a model trained by flow: how far the caption counts; 1: as learned"),
+    typer.Option(
+        min=0,
+        max=MAX_GUIDANCE,
+        help="flow models only: classifier-free guidance scale; 1: none [default: that of its export, or else 1]",
+    ),
 ]
 
 
 def sample(
-    caption: Annotated[str, typer.Argument(help='what happens: "pushing a mug from left to right"')],
-    out: Annotated[Path, typer.Option("-o", "--out", help="by its ending: gif, mp4, png (film strips) or npz")],
-    seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="names the noise: equal seeds give equal clips")] = 0,
-    n: Annotated[int, typer.Option("--n", "-n", min=1, help="how many clips")] = 4,
+    caption: Annotated[str, typer.Argument(help='such as "pushing a mug from left to right"')],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "-o", "--out", help="output file; the extension selects the format: .gif, .mp4, .png (film strips), .npz"
+        ),
+    ],
+    seed: Annotated[
+        int, typer.Option(min=0, max=MAX_SEED, help="seed of the noise; the same seed gives the same clips")
+    ] = 0,
+    n: Annotated[int, typer.Option("--n", "-n", min=1, help="number of clips")] = 4,
     model: Annotated[Path, typer.Option(help="folder of a trained model")] = Path("data/model"),
     steps: Annotated[
         int | None,
-        typer.Option(min=1, help="of a model trained by flow: from noise to a clip; else those of its export"),
+        typer.Option(
+            min=1, help="flow models only: sampling steps [default: those of its export, or else of its training]"
+        ),
     ] = None,
     guidance: Guidance = None,
     exact: Annotated[
-        bool, typer.Option("--exact", help="draw by torch also where an ONNX graph would do, as stages do")
+        bool, typer.Option("--exact", help="use torch even if an ONNX graph is available, as the stages do")
     ] = False,
-    scale: Annotated[int, typer.Option(min=1, help="pixels in the picture per pixel of a clip")] = 4,
-    fps: Annotated[int, typer.Option(min=1, max=MAX_FPS, help="frames per second of a gif or mp4")] = 8,
+    scale: Annotated[int, typer.Option(min=1, help="output pixels per pixel of a clip, for .gif and .mp4")] = 4,
+    fps: Annotated[int, typer.Option(min=1, max=MAX_FPS, help="frames per second of a .gif or .mp4")] = 8,
 ) -> None:
     """Sample clips for a caption; an npz holds `frames`, uint8 [N,T,H,W,3].
 
@@ -70,7 +83,7 @@ def sample(
         frames = video_model.draw(typed, seed, n, advance)
     provenance = video_model.provenance(typed) | describe_command(MADE_BY)
     write_clips(out, frames, caption, seed, scale=scale, fps=fps, provenance=provenance)
-    print(f"{out}: {n} clips of {caption!r}")
+    print(f"{out}: {n} {'clip' if n == 1 else 'clips'} of {caption!r}")
 
 
 def _find_progress(n: int) -> "Progress":
@@ -96,7 +109,7 @@ def _require_memory(out: Path, n: int, scale: int, shape: tuple[int, int, int, i
 
     free = measure_free_memory(torch.device("cpu"))
     if needed > free:
-        way_out = "lower --n (another --seed draws other clips)" + (", or --scale" if enlarged > 1 else "")
+        way_out = "lower --n (another --seed gives other clips)" + (", or --scale" if enlarged > 1 else "")
         detail = f"{n} clips at --scale {scale}" if enlarged > 1 else f"{n} clips"
         raise UserError(
             f"{out}: {detail} take about {needed / 1e9:,.1f} GB of memory, and {free / 1e9:,.1f} GB are free; {way_out}"
@@ -134,15 +147,17 @@ def _sign_code() -> str:
 
 
 def serve(
-    host: Annotated[str, typer.Option(help="127.0.0.1: this machine alone; 0.0.0.0: all its networks")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free")] = 8765,
+    host: Annotated[
+        str, typer.Option(help="address to listen on; 127.0.0.1: this machine only; 0.0.0.0: all its networks")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free port")] = 8765,
     model: Annotated[Path, typer.Option(help="folder of a trained or an exported model")] = Path("data/model"),
-    page: Annotated[Path, typer.Option(help="the page of the run")] = Path("data/report/index.html"),
-    exact: Annotated[bool, typer.Option("--exact", help="draw by torch also where an ONNX graph would do")] = False,
+    page: Annotated[Path, typer.Option(help="report of the run")] = Path("data/report/index.html"),
+    exact: Annotated[bool, typer.Option("--exact", help="use torch even if an ONNX graph is available")] = False,
 ) -> None:
-    """Serve the page of a run, and clips for any caption, also from models that are too large for the page.
+    """Serve the report of a run, and clips for any caption, even from models that are too large for the report.
 
-    Ctrl-C ends it. There is no login: everyone who reaches the address can request clips.
+    Ctrl-C stops it. There is no login: everyone who can reach the address can request clips.
 
     Example: t2v serve --port 9000
     """
@@ -150,8 +165,8 @@ def serve(
     from pipeline.serving import ClipRenderer, Server
 
     with Server(host, port, ClipRenderer(VideoModel(model, exact=exact)), page) as server:
-        missing = "" if page.is_file() else f"{page} is not there, `dvc repro report` makes it; "
-        print(f"{missing}{server.address} shows the run, {server.address}draw draws clips; Ctrl-C ends it", flush=True)
+        shown = f"report: {server.address}" if page.is_file() else f"no {page} (run `dvc repro report`)"
+        print(f"{shown}, generate clips: {server.address}generate; Ctrl-C stops the server", flush=True)
         try:
             server.serve_forever()
         except KeyboardInterrupt:

@@ -17,6 +17,7 @@ from rich.table import Table
 from typer.core import TyperGroup
 
 from pipeline.cli.prepare import find_remote_fault
+from pipeline.cli.printing import count
 from pipeline.cli.sweep_report import report
 from pipeline.cli.sweep_stages import SweptStages, run_shared_stages, settings_for_copies, split_stages
 from pipeline.errors import Interrupted, UserError
@@ -64,15 +65,27 @@ def run(
             metavar="KEY=VALUE,VALUE...", help="such as train.penalties.r1=0.1,1,10; a range: 0.1..10.0:log"
         ),
     ],
-    jobs: Annotated[int, typer.Option(min=1, help="points at a time; each has its share of the cores or GPUs")] = 1,
-    name: Annotated[str, typer.Option(help="the sweep's name; else the first free of sweep-1, sweep-2, ...")] = "",
-    seeds: Annotated[int, typer.Option(min=1, help="trainings of each point, which differ in training_seed")] = 1,
-    points: Annotated[int | None, typer.Option(min=1, help="points drawn at random, not every combination")] = None,
-    maximise: Annotated[str, typer.Option(metavar="METRIC", help="Optuna chooses the --points for this metric")] = "",
-    minimise: Annotated[str, typer.Option(metavar="METRIC", help="likewise, the smallest value is sought")] = "",
-    until: Annotated[str, typer.Option(metavar="STAGE", help="points end with this stage, such as evaluate")] = "",
-    on: Annotated[str, typer.Option(metavar="CLUSTER", help=f"points run as jobs of it: {' | '.join(ENGINES)}")] = "",
-    job_options: Annotated[str, typer.Option(help="what each job asks the cluster for; see the docs on sweeps")] = "",
+    jobs: Annotated[
+        int, typer.Option(min=1, help="points to train at a time, each with its share of the cores or GPUs")
+    ] = 1,
+    name: Annotated[
+        str, typer.Option(help="name of the sweep [default: the first free of sweep-1, sweep-2, ...]")
+    ] = "",
+    seeds: Annotated[int, typer.Option(min=1, help="trainings of each point, with different training_seed")] = 1,
+    points: Annotated[
+        int | None, typer.Option(min=1, help="number of points, chosen at random, instead of all combinations")
+    ] = None,
+    maximise: Annotated[
+        str, typer.Option(metavar="METRIC", help="choose the --points with Optuna to maximise this metric")
+    ] = "",
+    minimise: Annotated[str, typer.Option(metavar="METRIC", help="the same, to minimise it")] = "",
+    until: Annotated[str, typer.Option(metavar="STAGE", help="last stage that points run, such as evaluate")] = "",
+    on: Annotated[
+        str, typer.Option(metavar="CLUSTER", help=f"run points as jobs of a cluster: {' | '.join(ENGINES)}")
+    ] = "",
+    job_options: Annotated[
+        str, typer.Option(help="resources that each job requests; see docs/how-to/sweep-a-param.md")
+    ] = "",
 ) -> None:
     """Train one model per point and seed, each as a DVC experiment; `t2v sweep report NAME` shows what differs.
 
@@ -101,9 +114,9 @@ app.command()(report)
 def check_plan(plan: Plan, axes: Sequence[Axis], both: bool) -> None:
     """Check the plan before anything runs. Raises UserError if it would fail later."""
     if both or (plan.metric and plan.points is None):
-        raise UserError("give one of --maximise METRIC and --minimise METRIC, with the number of --points to choose")
+        raise UserError("give either --maximise METRIC or --minimise METRIC, and the number of --points")
     if plan.seeds > 1 and any(axis.key == SEED for axis in axes):
-        raise UserError(f"--seeds sets {SEED}, which is an axis of the sweep as well; leave one of them out")
+        raise UserError(f"--seeds sets {SEED}, which is also an axis of the sweep; remove one of them")
     check_axes(axes, read_yaml(PARAMS))
     if plan.points is None:
         combine(axes)
@@ -143,11 +156,11 @@ def find_sweep(plan: Plan, name: str) -> Sweep | None:
     if name in known:
         if known[name].plan != plan:
             raise UserError(
-                f"--name {name}: there is such a sweep already, of {known[name].plan}; choose another "
-                "name, or repeat its command to go on with it"
+                f"--name {name}: this sweep already exists, of {known[name].plan}; choose another name, "
+                "or repeat its command to resume it"
             )
         if differ(known[name].origin.snapshot, now):
-            print(f"{name} goes on with the files as they were at its start; another --name takes today's")
+            print(f"{name} resumes with the files as they were at its start; use another --name for the current ones")
         return known[name]
     equal = [sweep for sweep in known.values() if not name and sweep.plan == plan]
     return next((sweep for sweep in equal if not differ(sweep.origin.snapshot, now)), None)
@@ -159,7 +172,7 @@ def choose_stages(plan: Plan, axes: Sequence[Axis]) -> SweptStages:
     if not stages.swept:
         raise UserError(f"no stage depends on {', '.join(axis.key for axis in axes)}: all points would be the same")
     if plan.metric and METRICS not in stages.kept_by_git:
-        raise UserError(f"points are chosen by {plan.metric}, and of {', '.join(stages.swept)} none writes {METRICS}")
+        raise UserError(f"points are chosen by {plan.metric}, but none of {', '.join(stages.swept)} writes {METRICS}")
     return stages
 
 
@@ -206,7 +219,7 @@ def continue_sweep(found: Sweep, axes: Sequence[Axis], jobs: int, on: str, optio
         run_pool(work, take, jobs, SlotQueue("job", [], 0) if on else list_devices(found, jobs), note)
     except KeyboardInterrupt:
         kept = sum(job.state in ("done", "done before") for job in work.values())
-        raise Interrupted(f"{kept} of {len(work)} runs are done, the others have saved") from None
+        raise Interrupted(f"{kept} of {len(work)} runs are done, the others have saved their state") from None
     report_end(found, work)
 
 
@@ -217,11 +230,11 @@ def report_end(found: Sweep, work: Mapping[str, Job]) -> None:
         print(f"{job.name} {job.title}: {job.state}: {job.message()}; its log is {job.log}", file=sys.stderr)
     if fault := find_remote_fault():
         print(f"note: {fault}", file=sys.stderr)
-    print(f"what differs:      t2v sweep report {found.name}")
-    print("see them all:      dvc exp show --only-changed")
-    print("take one over:     dvc exp apply NAME   (commit first: it drops uncommitted edits without a word)")
+    print(f"compare points:    t2v sweep report {found.name}")
+    print("list all runs:     dvc exp show --only-changed")
+    print("apply one:         dvc exp apply NAME   (commit first: it silently discards uncommitted changes)")
     if found.origin.left_out:
-        print(f"make the rest:     dvc repro, after dvc exp apply   ({', '.join(found.origin.left_out)})")
+        print(f"run the rest:      dvc repro, after dvc exp apply   ({', '.join(found.origin.left_out)})")
     if failed:
         raise typer.Exit(1)
 
@@ -234,7 +247,7 @@ def list_devices(found: Sweep, jobs: int) -> SlotQueue:
     gpus = [_list_gpus()[device.index] for device in devices if device.type == "cuda"]
     if gpus:
         if jobs > len(gpus):
-            print(f"--jobs {jobs} on {len(gpus)} GPU(s): as many at a time as there are GPUs")
+            print(f"--jobs {jobs} on {count(len(gpus), 'GPU')}: one run per GPU at a time")
         return SlotQueue("gpu", gpus, max(1, len(gpus) // jobs))
     cores = sorted(os.sched_getaffinity(0))
     return SlotQueue("core", [str(core) for core in cores], min(found.origin.cores, len(cores)))
@@ -267,10 +280,10 @@ def find_free_name(name: str) -> str:
         path.name for path in FOLDER.glob("*") if is_taken(path)
     }
     if name and name in taken:
-        raise UserError(f"--name {name}: there are experiments of that name already; choose another one")
+        raise UserError(f"--name {name}: experiments of that name already exist; choose another name")
     parted = {"/", ","} & set(name)  # valid in git, but not in a folder name or a list of Slurm jobs
     if name and (parted or git("check-ref-format", f"refs/exps/{name}").returncode):
-        raise UserError(f"--name {name}: cannot name experiments; use letters, digits and hyphens")
+        raise UserError(f"--name {name}: not a valid name for experiments; use letters, digits and hyphens")
     return name or next(free for free in map("sweep-{}".format, range(1, len(taken) + 2)) if free not in taken)
 
 
@@ -298,7 +311,7 @@ def run_pool(
 
 def draw_table(work: Sequence[Job]) -> Table:
     """A table of the jobs and their states."""
-    drawn = Table("experiment", "point", "state", "time", "last line of its log", expand=True)
+    drawn = Table("experiment", "point", "state", "time", "last line of the log", expand=True)
     for job in work:
         minutes, seconds = divmod(int(job.seconds), 60)
         drawn.add_row(job.name, job.title, job.state, f"{minutes}:{seconds:02}", job.last_line()[-60:])

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 SHOWN = ("joint_accuracy", "motion_direction", "frechet", "density", "recall", "discriminator_gap")
 MAX_PAIRS = 6  # of a metric, in its line
-LEAST_CHANCE = 0.001  # smaller p-values are shown as less than this
+LEAST_P_VALUE = 0.001  # smaller p-values are shown as less than this
 
 WIDE = 20  # ratio of the largest to the smallest value from which on an axis is logarithmic
 PIXELS = 2.0  # of a PNG, per unit of the drawing
@@ -56,22 +56,22 @@ class SweepResults:
 
 
 def report(
-    name: Annotated[str, typer.Argument(help="the sweep's name, that of its folder in runs/sweeps")],
-    metric: Annotated[list[str] | None, typer.Option(help="a column of the table; may be given several times")] = None,
-    fidelity: Annotated[str, typer.Option(help="metric of the trade-off: how real samples are")] = "density",
-    diversity: Annotated[str, typer.Option(help="the other one: how much of the real clips they cover")] = "recall",
-    out: Annotated[Path | None, typer.Option(help="draw curves and trade-off, as .svg or .png")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="print everything as JSON, for machines")] = False,
+    name: Annotated[str, typer.Argument(help="name of the sweep, which is that of its folder in runs/sweeps")],
+    metric: Annotated[list[str] | None, typer.Option(help="metric to show; may be given several times")] = None,
+    fidelity: Annotated[str, typer.Option(help="fidelity metric of the trade-off")] = "density",
+    diversity: Annotated[str, typer.Option(help="diversity metric of the trade-off")] = "recall",
+    out: Annotated[Path | None, typer.Option(help="plot curves and the trade-off to this .svg or .png file")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print the result as JSON")] = False,
 ) -> None:
-    """Show which points of a sweep really differ.
+    """Show which points of a sweep differ significantly.
 
-    Intervals and tests are over training seeds, so use a sweep with `--seeds 3` or more. A difference is real if seeds
-    alone make one as large with a probability below 5 %, over all points and metrics together.
+    Intervals and tests are over training seeds, so use a sweep with `--seeds 3` or more. A difference is significant if
+    seeds alone would produce one as large with a probability below 5 %, corrected over all points and metrics.
 
     Example: t2v sweep report weights
     """
     if out and out.suffix.lower() not in (".svg", ".png"):
-        raise UserError(f"{out}: can draw .svg and .png")
+        raise UserError(f"{out}: must end with .svg or .png")
     results = read_results(name, (fidelity, diversity))
     shown = metric or [one for one in SHOWN if one in results.metrics]
     for one in [*(metric or ()), *(one for one in (fidelity, diversity) if one not in SHOWN)]:
@@ -101,10 +101,10 @@ def read_results(name: str, axes_of_front: tuple[str, str]) -> SweepResults:
                 values.setdefault(metric, {}).setdefault(point, []).append(value)
     missing = [run for run in sweep.runs if run not in commits]
     if len(missing) == len(sweep.runs):
-        raise UserError(f"{name}: none of its {len(missing)} runs is done yet; repeat its command")
+        raise UserError(f"{name}: none of its {len(missing)} runs is done yet; repeat its command to resume it")
     if not values:
         raise UserError(
-            f"{name}: its experiments have no figure in {METRICS}, since points run {', '.join(sweep.origin.stages)}; "
+            f"{name}: its experiments have no metrics in {METRICS}, since points run {', '.join(sweep.origin.stages)}; "
             "`dvc exp apply` one and `dvc repro evaluate`, or sweep again --until evaluate"
         )
     found = compare_points(values)
@@ -123,20 +123,20 @@ def _show(results: SweepResults, shown: Sequence[str], trade: str) -> None:
         done = sum(run not in results.missing for run in runs[point])
         lines.append([str(point), *values, str(done), *cells, "yes" if point in results.front else ""])
     print_table(console, ["point", *keys, "seeds", *shown, "front"], lines)
-    real = {metric: one for metric, one in results.metrics.items() if one.real}
-    tested = [metric for metric, one in results.metrics.items() if one.chance is not None]
-    if real:
-        rows = ([metric, _show_chance(one.chance), _name_pairs(one)] for metric, one in real.items())
-        print_table(console, ["metric", "chance", "points that differ"], rows, numbers=(1,))
-    for line in _summarise(results, len(real), len(tested), trade):
+    differing = {metric: one for metric, one in results.metrics.items() if one.significant}
+    tested = [metric for metric, one in results.metrics.items() if one.p_value is not None]
+    if differing:
+        rows = ([metric, _show_p_value(one.p_value), _name_pairs(one)] for metric, one in differing.items())
+        print_table(console, ["metric", "p-value", "points that differ"], rows, numbers=(1,))
+    for line in _summarise(results, len(differing), len(tested), trade):
         console.print(line, highlight=False, markup=False)
 
 
-def _summarise(results: SweepResults, real: int, tested: int, trade: str) -> Iterable[str]:
-    yield f"{real} of {tested} metrics differ between points by more than seeds do" if tested else _explain(results)
+def _summarise(results: SweepResults, differing: int, tested: int, trade: str) -> Iterable[str]:
+    yield f"{differing} of {tested} metrics differ significantly between points" if tested else _explain(results)
     points = "; ".join(f"{point} ({show_point(results.points[point])})" for point in results.front)
     if points:
-        yield f"front of {trade}, where no other point has more of both: {points}"
+        yield f"Pareto front of {trade}: {points}"
     if results.missing:
         names = ", ".join(results.missing)
         yield f"{len(results.missing)} of {len(results.sweep.runs)} runs are missing: {names}; repeat the command"
@@ -149,7 +149,9 @@ def _explain(results: SweepResults) -> str:
     """Why no metric could be tested."""
     spreads = [spread for one in results.metrics.values() for spread in one.spreads.values()]
     if max(spread.seeds for spread in spreads) == 1:
-        return "one seed each: no interval and no test over seeds (--seeds 3); `t2v compare A B` has those over clips"
+        return (
+            "one seed per point: no intervals or tests over seeds (--seeds 3); `t2v compare A B` has those over clips"
+        )
     if max(len(one.spreads) for one in results.metrics.values()) == 1:
         return "only one point is finished: no test over seeds"
     return "the seeds of each point give equal values: no test over seeds"
@@ -163,20 +165,20 @@ def _cell(spread: "Spread | None") -> str:
     return f"{spread.mean:.3f} ± {(spread.high - spread.low) / 2:.3f}"
 
 
-def _show_chance(chance: float | None) -> str:
-    return "" if chance is None else f"{chance:.3f}" if chance >= LEAST_CHANCE else f"< {LEAST_CHANCE}"
+def _show_p_value(p_value: float | None) -> str:
+    return "" if p_value is None else f"{p_value:.3f}" if p_value >= LEAST_P_VALUE else f"< {LEAST_P_VALUE}"
 
 
 def _name_pairs(one: "MetricDifferences") -> str:
     """The differing pairs; if many, the points with the largest and smallest means, and those similar to them."""
-    if len(one.real) <= MAX_PAIRS:
-        return ", ".join(f"{a} < {b}" for a, b in one.real)
+    if len(one.significant) <= MAX_PAIRS:
+        return ", ".join(f"{a} < {b}" for a, b in one.significant)
     ends = []
-    for name, end in (("most", max), ("least", min)):
+    for name, end in (("highest", max), ("lowest", min)):
         point = end(one.spreads, key=lambda point: one.spreads[point].mean)
         alike = ", ".join(map(str, one.find_alike(point)))
-        ends.append(f"{name}: {point}" + f" (like it: {alike})" * bool(alike))
-    return f"{len(one.real)} of {len(one.pairs)} pairs; {'; '.join(ends)}"
+        ends.append(f"{name}: {point}" + f" (not significantly different: {alike})" * bool(alike))
+    return f"{len(one.significant)} of {len(one.pairs)} pairs; {'; '.join(ends)}"
 
 
 def _plain(results: SweepResults) -> dict[str, Any]:
@@ -194,9 +196,9 @@ def _plain(results: SweepResults) -> dict[str, Any]:
     ]
     differences = {
         metric: {
-            "chance": one.chance,
-            "real": one.real,
-            "pairs": [{"points": pair, "chance": chance} for pair, chance in one.pairs.items()],
+            "p_value": one.p_value,
+            "significant": one.significant,
+            "pairs": [{"points": pair, "p_value": p_value} for pair, p_value in one.pairs.items()],
         }
         for metric, one in results.metrics.items()
     }

@@ -71,10 +71,10 @@ def _open_project() -> Iterator[Any]:
             yield repo
     except DvcException as error:
         fault = describe_fault(error)
-        raise UserError(f"DVC cannot read this project: {fault}; `dvc status` tells when it can") from None
+        raise UserError(f"DVC cannot read this project: {fault}; `dvc status` shows whether it is fixed") from None
     except OperationalError as error:
         raise UserError(
-            f"{site_cache_dir()}: {error}, says DVC, which keeps databases there or where core.site_cache_dir says; "
+            f"{site_cache_dir()}: DVC's database here, or in core.site_cache_dir, fails: {error}; "
             "make room or correct the permissions, then run the same command again"
         ) from None
 
@@ -89,7 +89,7 @@ def _find_last(reached: Sequence[Any], graph: Any, until: str) -> Any:
         if TRAIN in (stage.addressing, *(one.addressing for one in networkx.descendants(graph, stage)))
     }
     if until not in may:
-        raise UserError(f"--until {until}: points of this sweep may end with {', '.join(may)}")
+        raise UserError(f"--until {until}: points of this sweep can end with {', '.join(may)}")
     return may[until]
 
 
@@ -97,11 +97,11 @@ def run_shared_stages(stages: Sequence[str], environment: dict[str, str]) -> Non
     """Run `dvc repro` for the stages in the workspace. Raises UserError if one fails."""
     if not stages:
         return
-    print(f"what all points share: {', '.join(stages)}", flush=True)
+    print(f"running the stages that all points share: {', '.join(stages)}", flush=True)
     if subprocess.run(
         [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", *stages], env=environment, check=False
     ).returncode:
-        raise UserError("a stage that all points share has failed (see above), so none was started")
+        raise UserError("a stage that all points share has failed (see above), so no point was started")
 
 
 def settings_for_copies() -> str:

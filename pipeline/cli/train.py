@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from pipeline.cli.printing import open_console, print_table
+from pipeline.cli.printing import count, open_console, print_table
 from pipeline.cli.recipe import complete_recipe, load_recipe
 from pipeline.params import Params, load_params
 from pipeline.params.base import DEVICES_VARIABLE
@@ -32,17 +32,21 @@ def plan(
     recipe: Annotated[
         str,
         typer.Option(
-            metavar="NAME", help="a recipe in place of the file, such as ssv2-64", autocompletion=complete_recipe
+            metavar="NAME", help="a recipe instead of a params file, such as ssv2-64", autocompletion=complete_recipe
         ),
     ] = "",
-    devices: Annotated[str, typer.Option(help="in place of those of the params and T2V_DEVICES: cpu, cpu:2, 0-3")] = "",
-    seconds: Annotated[float, typer.Option(min=0, max=LONGEST, help="for measured steps, about")] = 20.0,
-    as_json: Annotated[bool, typer.Option("--json", help="print everything as JSON, for machines")] = False,
+    devices: Annotated[
+        str, typer.Option(help="such as cpu, cpu:2 or 0-3 [default: T2V_DEVICES, or else `devices` of the params]")
+    ] = "",
+    seconds: Annotated[
+        float, typer.Option(min=0, max=LONGEST, help="approximate time for measuring steps; 0: measure none")
+    ] = 20.0,
+    as_json: Annotated[bool, typer.Option("--json", help="print the result as JSON")] = False,
 ) -> None:
     """Predict the memory, FLOPs and hours of a training, and the largest batch that fits.
 
-    Steps are measured on the first device with random clips, so no data is needed. If a whole batch would take too
-    long, steps have fewer clips, and the rest is extrapolated.
+    Steps are measured on the first device with random clips, so no data is needed. If a full batch would take too
+    long, steps have fewer clips, and times are extrapolated.
 
     Example: t2v plan --devices cpu --seconds 5
     """
@@ -55,7 +59,7 @@ def plan(
     Rank(0, len(found), found[0]).share(read.train.batch_clips, read.train.shared_clips, read.train.sharing_key)
     folders = DataFolders(Path("data/labels"), Path("data/clips"), Path("data/captions"))
     if seconds:
-        print(f"steps are measured for about {seconds:g} s", file=sys.stderr, flush=True)
+        print(f"measuring steps for about {seconds:g} s", file=sys.stderr, flush=True)
     planned = plan_training(read, found, folders, seconds)
     if as_json:
         print(json.dumps(asdict(planned), indent=2))
@@ -68,7 +72,7 @@ def show(planned: "TrainingPlan", params: Params) -> None:
     console = open_console()
     shape, batch = params.clip, params.train.batch_clips
     size = f"{shape.frames} frames of {shape.height}x{shape.width}"
-    _say(console, f"clips of {size}, {batch} in a batch, on {', '.join(planned.devices)}", planned.data)
+    _say(console, f"clips of {size}, batches of {batch}, on {', '.join(planned.devices)}", planned.data)
     print_table(console, ["network", "parameters"], [[name, f"{n:,}"] for name, n in planned.parameters.items()])
     _show_memory(planned, console)
     _show_costs(planned, params, console)
@@ -78,19 +82,22 @@ def _show_memory(planned: "TrainingPlan", console: Console) -> None:
     memory, measured = planned.memory, planned.measured
     lines = {
         "weights of generator, averaged generator, discriminator": memory.weights,
-        "momenta of the optimisers": memory.optimiser,
-        "the largest step: activations, gradients, its clips": memory.step,
-        "scratch space, and what the allocator keeps": memory.scratch,
-        "training clips that lie there": memory.data,
-        "all together": memory.needed,
-        "free, less a tenth": memory.available,
+        "optimizer state": memory.optimiser,
+        "largest step: activations, gradients, clips of the batch": memory.step,
+        "workspaces and memory held by the allocator": memory.scratch,
+        "training clips on the device": memory.data,
+        "total": memory.needed,
+        "available (90 % of free)": memory.available,
     }
-    print_table(console, ["memory of a device", "GB"], [[name, f"{n / 1e9:,.2f}"] for name, n in lines.items()])
+    print_table(console, ["memory per device", "GB"], [[name, f"{n / 1e9:,.2f}"] for name, n in lines.items()])
     if measured is not None:
-        took, thought = measured.memory / 1e9, measured.estimated / 1e9
-        _say(console, f"measured with {measured.clips} clips a step: {took:.2f} GB, estimated {thought:.2f}")
+        gigabytes = f"{measured.memory / 1e9:.2f} GB, estimated {measured.estimated / 1e9:.2f} GB"
+        _say(console, f"measured with {count(measured.clips, 'clip')} per step: {gigabytes}")
     fits = "fits" if memory.fits else "DOES NOT FIT"
-    _say(console, f"a batch of {memory.batch} {fits}; the largest that does has about {memory.largest_batch:,} clips")
+    _say(
+        console,
+        f"a batch of {memory.batch} {fits}; the largest that fits has about {count(memory.largest_batch, 'clip')}",
+    )
 
 
 def _show_costs(planned: "TrainingPlan", params: Params, console: Console) -> None:
@@ -98,25 +105,25 @@ def _show_costs(planned: "TrainingPlan", params: Params, console: Console) -> No
     seconds = [f"{measured.plain:.3f}", f"{measured.penalised:.3f}"] if measured is not None else ["", ""]
     every = params.train.penalty_every
     lines = [
-        ["drawing it", f"{costs.generator / 1e9:,.2f}", ""],
-        ["judging it", f"{costs.discriminator / 1e9:,.2f}", ""],
-        ["its part of a step without penalties", f"{costs.plain / 1e9:,.2f}", seconds[0]],
-        ["its part of a step with penalties", f"{costs.penalised / 1e9:,.2f}", seconds[1]],
-        [f"on average, with penalties every {every} steps", f"{costs.average / 1e9:,.2f}", ""],
+        ["generator forward", f"{costs.generator / 1e9:,.2f}", ""],
+        ["discriminator forward", f"{costs.discriminator / 1e9:,.2f}", ""],
+        ["training step without penalties", f"{costs.plain / 1e9:,.2f}", seconds[0]],
+        ["training step with penalties", f"{costs.penalised / 1e9:,.2f}", seconds[1]],
+        [f"average step, with penalties every {count(every, 'step')}", f"{costs.average / 1e9:,.2f}", ""],
     ]
     if params.train.method == "flow":
-        drawing = f"drawing it in {params.train.flow.sample_steps} step(s)"
-        lines = [[drawing, *lines[0][1:]], ["its part of a step", *lines[2][1:]]]
-    print_table(console, ["one clip", "GFLOP", "seconds of the step"], lines)
+        sampling = f"sampling in {count(params.train.flow.sample_steps, 'step')}"
+        lines = [[sampling, *lines[0][1:]], ["training step", *lines[2][1:]]]
+    print_table(console, ["per clip", "GFLOP", "seconds per step"], lines)
     if measured is None:
         return
     if measured.clips * len(planned.devices) < params.train.batch_clips:
-        _say(console, f"seconds are extrapolated from steps of {measured.clips} clips")
+        _say(console, f"seconds are extrapolated from steps of {count(measured.clips, 'clip')}")
     _say(
         console,
-        f"{measured.clips_per_second:,.2f} clips a second, {measured.matmul_share:.0%} of the rate of matrix products: "
-        f"about {measured.hours:,.2f} hours for {params.train.total_clips:,} clips",
-        "without waiting for data, for other devices and for validation",
+        f"{measured.clips_per_second:,.2f} clips/s, {measured.matmul_share:.0%} of the FLOP rate of matrix products: "
+        f"about {measured.hours:,.2f} hours for {params.train.total_clips:,} clips,",
+        "not counting waits for data and other devices, nor validation",
     )
 
 
@@ -126,14 +133,16 @@ def _say(console: Console, *lines: str) -> None:
 
 
 def train(
-    devices: Annotated[str, typer.Option(help="in place of those of the params and T2V_DEVICES: cpu, cpu:2, 0-3")] = "",
-    profile: Annotated[bool, typer.Option("--profile", help="trace a few steps instead; writes no model")] = False,
-    steps: Annotated[int, typer.Option(min=1, help="to trace, the first with penalties")] = 4,
+    devices: Annotated[
+        str, typer.Option(help="such as cpu, cpu:2 or 0-3 [default: T2V_DEVICES, or else `devices` of the params]")
+    ] = "",
+    profile: Annotated[bool, typer.Option("--profile", help="profile a few steps instead; writes no model")] = False,
+    steps: Annotated[int, typer.Option(min=1, help="number of steps to profile, the first with penalties")] = 4,
 ) -> None:
-    """Train like `dvc repro train`, or trace a few steps of that training after a warm-up (--profile).
+    """Train like `dvc repro train`, or profile a few steps of that training after a warm-up (--profile).
 
-    The trace is of one process: the first device with its part of the batch. It uses the labels, clips and captions in
-    data/, and changes neither data/ nor checkpoints.
+    Only one process is profiled: the first device with its share of the batch. It uses the labels, clips and captions
+    in data/, and changes neither data/ nor checkpoints.
 
     Example: t2v train --devices cpu
     """
@@ -147,13 +156,13 @@ def train(
     file, traced = _trace(found, steps)
     costs, console = traced.costs, open_console()
     lines = [[cost.name, f"{cost.calls:g}", f"{1000 * cost.seconds:.2f}", f"{cost.share:.1%}"] for cost in costs]
-    print_table(console, ["operation", "calls a step", "ms a step", "share"], lines[:SHOWN])
+    print_table(console, ["operation", "calls per step", "ms per step", "share"], lines[:SHOWN])
     whole = 1000 * sum(cost.seconds for cost in costs)
     detail = f"{whole:.1f} ms in {len(costs)} operations; {file} opens in chrome://tracing or ui.perfetto.dev"
     _say(console, detail)
     if found[0].type == "cpu" and traced.presence < UNDISTURBED:
-        share = f"{traced.presence:.0%} of that time"
-        _say(console, f"other work had the processor: these are times by the clock, and training ran for {share}")
+        share = f"{traced.presence:.0%} of them"
+        _say(console, f"other processes used the CPU: times are wall times, and training ran during only {share}")
 
 
 def _trace(found: "Sequence[torch.device]", steps: int) -> "tuple[Path, StepProfile]":

@@ -31,7 +31,7 @@ from pipeline.provenance.credentials import Algorithm, read_signature, sign_medi
 from pipeline.provenance.locks import check_outputs, find_makers, open_model, read_steps
 from pipeline.provenance.media import Media, explain_facts, explain_pixels, list_media, read_media
 
-ALTERED = "made alike here, so the file has been altered"
+ALTERED = "reproduced under the same conditions, so the file has been altered"
 LIMITS: dict[str, tuple[Any, float, float]] = {  # of values in provenance: type, minimum, maximum
     "seed": (int, 0, MAX_SEED),
     "n": (int, 1, 4096),
@@ -63,7 +63,7 @@ class Outcome:
     """The result for one file."""
 
     media: Media
-    state: Literal["equal", "equal pixels", "differs", "not made again"]
+    state: Literal["equal", "equal pixels", "differs", "not reproduced"]
     reasons: tuple[str, ...] = ()  # why it was not reproduced, or how and why it differs
 
     @property
@@ -72,11 +72,11 @@ class Outcome:
 
 
 def reproduce(
-    paths: Annotated[list[Path], typer.Argument(help="png, gif, mp4 or npz files, or folders of them")],
+    paths: Annotated[list[Path], typer.Argument(help=".png, .gif, .mp4 or .npz files, or folders of them")],
     model: Annotated[
-        Path | None, typer.Option(help="folder of the model; else data/model, and those in the cache of DVC")
+        Path | None, typer.Option(help="folder of the model [default: data/model, or a model in DVC's cache]")
     ] = None,
-    out: Annotated[Path | None, typer.Option("-o", "--out", help="a folder that gets the files made again")] = None,
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="folder for the reproduced files")] = None,
 ) -> None:
     """Reproduce files with the same model, captions, seeds, threads and instruction set, and compare the bytes.
 
@@ -86,7 +86,7 @@ def reproduce(
     """
     files = [read_media(file) for file in _list_once(paths)]
     if not files:
-        raise UserError(f"{', '.join(map(str, paths))}: no file that was rendered")
+        raise UserError(f"{', '.join(map(str, paths))}: no rendered files")
     if out is not None:
         _check_places([media.path for media in files], out)
     failed = 0
@@ -110,9 +110,9 @@ def _check_places(files: Sequence[Path], out: Path) -> None:
     taken: dict[str, Path] = {}
     for file in files:
         if (out / file.name).resolve() == file.resolve():
-            raise UserError(f"--out {out}: {file} would be overwritten by what is made again; name another folder")
+            raise UserError(f"--out {out}: {file} would be overwritten by its reproduction; name another folder")
         if (other := taken.setdefault(file.name, file)) is not file:
-            raise UserError(f"--out {out}: {other} and {file} have one name there; make them again one after another")
+            raise UserError(f"--out {out}: {other} and {file} have the same name; reproduce them one at a time")
 
 
 def remake_all(files: Sequence[Media], model: Path | None, data: Path, out: Path | None = None) -> Iterator[Outcome]:
@@ -131,7 +131,7 @@ def remake_all(files: Sequence[Media], model: Path | None, data: Path, out: Path
                         made = Path(shutil.copyfile(made, out / media.path.name))
                     yield compare(media, read_media(made))
                 except UserError as error:
-                    yield Outcome(media, "not made again", (str(error),))
+                    yield Outcome(media, "not reproduced", (str(error),))
 
 
 def compare(media: Media, remade: Media) -> Outcome:
@@ -150,7 +150,7 @@ def remake(media: Media, model: Path | None, data: Path, scratch: Path, process:
     facts = media.require_facts()
     maker = facts.get("made_by")
     if maker not in (MADE_BY, *STAGES):
-        raise UserError(f"made by {maker or 'an earlier version'}, which cannot be done again by itself")
+        raise UserError(f"made by {maker or 'an earlier version'}, which cannot be reproduced by itself")
     check_facts(facts)
     alike = {key: value for key, value in facts.items() if key != "encoder"}  # the same for all files of a stage
     folder = scratch / digest_value(alike)
@@ -162,11 +162,11 @@ def remake(media: Media, model: Path | None, data: Path, scratch: Path, process:
             try:
                 failed = process.submit(*work).result()
             except BrokenProcessPool:
-                failed = "the process that made it again was ended, perhaps for want of memory"
+                failed = "the reproducing process was killed, perhaps because memory ran out"
             if failed:
                 raise UserError(failed)
     if not made.is_file():
-        raise UserError(f"{maker} makes no file of this name; it was renamed")
+        raise UserError(f"{maker} writes no file of this name; the file was renamed")
     return made
 
 
@@ -177,14 +177,14 @@ def check_facts(facts: dict[str, Any]) -> None:
     for name, (kinds, least, most) in LIMITS.items():
         value = known.get(name, least)
         if not isinstance(value, kinds) or isinstance(value, bool) or not least <= value <= most:
-            detail = f"{name} is {value!r}, no number from {least} to {most}"
-            raise UserError(f"what it says of how it was made is not done again: {detail}")
+            detail = f"{name} is {value!r}, not a number from {least} to {most}"
+            raise UserError(f"its provenance is invalid: {detail}")
     if facts["made_by"] == MADE_BY:
         if not isinstance(facts.get("caption"), str):
-            raise UserError("what it says of how it was made names no caption")
+            raise UserError("its provenance has no caption")
         return
     if ("steps" in facts) != ("guidance" in facts):
-        raise UserError("what it says of how it was made names one of steps and guidance, which belong together")
+        raise UserError("its provenance has only one of steps and guidance, which belong together")
     section = STAGES[facts["made_by"]].section
     named = set(list_references(facts.get(section))) - set(list_references(read_yaml(Path("params.yaml"))))
     if named or not isinstance(facts.get(section), dict):
@@ -220,7 +220,7 @@ def run_again(facts: dict[str, Any], model: Path, data: Path, out: Path) -> str 
     if "steps" in facts:
         params["sampling"] = {name: facts[name] for name in ("steps", "guidance")}
     places = {name: data / name for name in stage.folders} | {"model": model, "out": out}
-    check_params(params, f"params.yaml with what the file says of {stage.section}")
+    check_params(params, f"params.yaml with the section {stage.section} of the file's provenance")
     if stage.section == "evaluate":
         places |= {"weights": Path(params["evaluate"]["pretrained"]["weights"]), "metrics": out / "metrics.json"}
     words = [word for name, path in places.items() for word in (f"--{name}", str(root / path))]
@@ -240,20 +240,21 @@ def run_again(facts: dict[str, Any], model: Path, data: Path, out: Path) -> str 
 
 def verify(
     paths: Annotated[
-        list[Path] | None, typer.Argument(help="rendered files, or folders; else the whole project")
+        list[Path] | None, typer.Argument(help="rendered files or folders [default: the whole project]")
     ] = None,
     model: Annotated[
-        Path | None, typer.Option(help="folder of the model that made them; else as `t2v reproduce`")
+        Path | None, typer.Option(help="folder of the model that made them [default: as for `t2v reproduce`]")
     ] = None,
     trust: Annotated[
-        Path | None, typer.Option(help="PEM: certificates of those who may sign; a signature of others is a fault")
+        Path | None,
+        typer.Option(help="PEM file: certificates of trusted signers; signatures by anyone else count as faults"),
     ] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="make no sample again")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="do not reproduce samples")] = False,
 ) -> None:
     """Check the seals and signatures of rendered files, reproduce samples, and hash the outputs of stages.
 
-    A seal reveals any change, unless the file was sealed again; that is revealed by reproducing samples, and by DVC's
-    lock files. Exit code 1 if anything was changed.
+    A seal reveals any change, unless the file was sealed again, which reproducing samples and DVC's lock files reveal.
+    Exit code 1 if anything was changed.
 
     Example: t2v verify data/samples
     """
@@ -273,7 +274,10 @@ def verify(
     for fault in faults:
         print(fault)
     whole = sum(not fault for fault in told.values())
-    print(f"{whole} of {len(files)} rendered files are whole, {again} of them made again; {locked} files fit the locks")
+    print(
+        f"{whole} of {len(files)} rendered files are intact, {again} of them reproduced; "
+        f"{locked} files match the lock files"
+    )
     if faults:
         raise typer.Exit(1)
 
@@ -286,40 +290,40 @@ def _make_again(files: list[Media], model: Path | None, told: dict[Path, str]) -
         equal += outcome.is_equal
         reasons = "; ".join(outcome.reasons)
         if ALTERED in outcome.reasons:
-            told[outcome.media.path] = f"sealed, but another than is made again: {reasons}"
+            told[outcome.media.path] = f"sealed, but its reproduction differs: {reasons}"
         elif not outcome.is_equal:
-            print(f"{outcome.media.path}: whole by its seal; here it cannot be made equal: {reasons}")
+            print(f"{outcome.media.path}: intact by its seal, but cannot be reproduced here: {reasons}")
     return equal
 
 
 def check_marks(media: Media, trust: Path | None) -> str:
     """What is wrong with the provenance, the seal or the signature of a file; empty if nothing is."""
     if not media.has_seal:
-        return "has no seal: from the logs of a training, not written here, or written anew by another program"
+        return "has no seal: from training logs, not written by t2v, or rewritten by another program"
     if not media.is_whole:
-        return "its seal does not fit: bytes have changed"
+        return "its seal does not match: bytes have changed"
     if media.facts is None:
-        return "says nothing of how it was made"
+        return "has no provenance"
     if not media.is_signed:
         return "" if trust is None else "is not signed"
     found = read_signature(media, trust)
     if not found.is_valid:
-        return f"its signature does not fit: {', '.join(found.problems)}"
+        return f"its signature is invalid: {', '.join(found.problems)}"
     if trust is not None and not found.is_trusted:
-        return f"signed by {found.signer}, whom {trust} does not name"
-    return "" if found.facts == media.facts else f"signed by {found.signer} for another file: the facts differ"
+        return f"signed by {found.signer}, who is not in {trust}"
+    return "" if found.facts == media.facts else f"signed by {found.signer} for another file: the provenance differs"
 
 
 def sign(
-    file: Annotated[Path, typer.Argument(help="a png, gif or mp4 of `t2v sample` or of the stage render")],
+    file: Annotated[Path, typer.Argument(help="a .png, .gif or .mp4 of `t2v sample` or of the stage render")],
     out: Annotated[Path, typer.Option("-o", "--out", help="the signed file")],
-    certificate: Annotated[Path, typer.Option(help="PEM: the signer's certificate, then those above it")],
-    key: Annotated[Path, typer.Option(help="PEM: the private key of the first certificate")],
-    algorithm: Annotated[Algorithm, typer.Option(help="of the key")] = "es256",
+    certificate: Annotated[Path, typer.Option(help="PEM file: the certificate chain, the signer's first")],
+    key: Annotated[Path, typer.Option(help="PEM file: the private key of the signer")],
+    algorithm: Annotated[Algorithm, typer.Option(help="signature algorithm of the key")] = "es256",
 ) -> None:
-    """Sign that a trained model made this file, together with its provenance.
+    """Sign that a trained model generated this file, together with its provenance.
 
-    Signatures are random, so a file signed twice differs: signed files must be outside the outputs of stages.
+    Signatures contain random numbers, so a file signed twice differs: signed files must be outside stage outputs.
 
     Example: t2v sign mug.gif -o shown/mug.gif --certificate chain.pem --key key.pem
     """
@@ -327,11 +331,11 @@ def sign(
     media.require_facts()
     if not media.is_whole:
         raise UserError(
-            f"{file}: its seal is missing or does not fit, so it is not as it was made; make it again first"
+            f"{file}: its seal is missing or does not match, so it may have been altered; reproduce it first"
         )
     if out.suffix.lower() != media.kind:
         raise UserError(f"{out}: must end with {media.kind}, as {file} does")
     if makers := find_makers(out, read_steps(Path()), Path()):
-        raise UserError(f"{out}: an output of the stage {makers[0].name}, whose bytes are locked; name another place")
+        raise UserError(f"{out}: an output of the stage {makers[0].name}, whose bytes are locked; choose another path")
     sign_media(media, out, certificate, key, algorithm)
     print(f"{out}: signed")

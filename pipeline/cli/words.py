@@ -31,13 +31,13 @@ def words() -> None:
 
 @app.command()
 def near(
-    word: Annotated[str, typer.Argument(help="a word or a name of several: album, or 'photo album'")],
-    vectors: Annotated[Path | None, typer.Option(help="a file of word vectors, as text; else those of the run")] = None,
-    labels: Annotated[Path, typer.Option(help="what `filter` wrote")] = Path("data/labels"),
-    captions: Annotated[Path, typer.Option(help="what `tokenize` wrote")] = Path("data/captions"),
-    model: Annotated[Path, typer.Option(help="what `train` wrote")] = Path("data/model"),
-    count: Annotated[int, typer.Option(min=1, help="how many objects")] = 10,
-    as_json: Annotated[bool, typer.Option("--json", help="print everything as JSON, for machines")] = False,
+    word: Annotated[str, typer.Argument(help="a word, or a name of several words: album, 'photo album'")],
+    vectors: Annotated[Path | None, typer.Option(help="text file of word vectors [default: those of the run]")] = None,
+    labels: Annotated[Path, typer.Option(help="folder written by `filter`")] = Path("data/labels"),
+    captions: Annotated[Path, typer.Option(help="folder written by `tokenize`")] = Path("data/captions"),
+    model: Annotated[Path, typer.Option(help="folder written by `train`")] = Path("data/model"),
+    count: Annotated[int, typer.Option(min=1, help="number of objects")] = 10,
+    as_json: Annotated[bool, typer.Option("--json", help="print the result as JSON")] = False,
 ) -> None:
     """List the objects of the training clips, nearest first, with cosine and number of clips.
 
@@ -55,10 +55,12 @@ def near(
     lookup, source = _find_lookup(vectors, captions / VECTORS, model, wanted)
     find_vector = embed_names(vocabulary, lookup)
     if find_vector(word) is None:
-        raise UserError(f"{source}: has no vector for {word!r}; take another word, or vectors of more words")
+        raise UserError(
+            f"{source}: has no vector for {word!r}; choose another word, or vectors with a larger vocabulary"
+        )
     found = rank_neighbours(word, objects, find_vector)
     if not objects:
-        raise UserError(f"{labels}: no clip of the train split has an object to list; captions alone name none")
+        raise UserError(f"{labels}: no clip of the train split has an object to list")
     if not found:
         raise UserError(f"{source}: has no vector for any of the {len(set(objects))} objects of the train split")
     if as_json:
@@ -83,7 +85,7 @@ def _find_lookup(text_file: Path | None, made: Path, model: Path, wanted: set[st
     files = find_model_files(model)
     if not files.weights.exists():
         raise UserError(
-            f"{made}: no such file, and no {files.weights} has learned words yet; "
+            f"{made}: no such file, and no {files.weights} with learned embeddings; "
             "run `dvc repro train`, or give a file with --vectors"
         )
     return _read_learned(files).get, files.weights
@@ -93,12 +95,12 @@ def _read_learned(files: ModelFiles) -> "dict[str, Vector]":
     """Word -> its learned embedding [E]. Raises UserError if the model is invalid."""
     from safetensors import SafetensorError, safe_open
 
-    description = read_json(files.description, "`dvc repro train` makes it")
+    description = read_json(files.description, "run `dvc repro train`")
     try:
         words = description["vocabulary"]["words"]
         with safe_open(files.weights, framework="np") as file:
             rows = file.get_tensor(next(name for name in LEARNED if name in file.keys()))  # noqa: SIM118
     except (KeyError, TypeError, StopIteration, SafetensorError) as error:
-        fault = f"no vectors of words in it ({describe_fault(error)})"
+        fault = f"no word embeddings in it ({describe_fault(error)})"
         raise UserError(f"{files.weights}: {fault}; run `dvc repro train`") from None
     return dict(zip(words[FIRST_WORD_ID : len(rows)], rows[FIRST_WORD_ID:], strict=False))

@@ -18,9 +18,9 @@ from pathlib import Path
 
 from pipeline.compute import linux
 
-FILES = "files outside (Landlock, from Linux 5.13)"
+FILES = "access to other files (Landlock, from Linux 5.13)"
 CALLS = "system calls (seccomp, on x86-64 and aarch64)"
-THREADS = "files outside, for threads that a library started"
+THREADS = "access to other files by threads that a library started"
 PARTS = (FILES, CALLS, THREADS)
 
 SINGLE_THREADED = {  # for a process to be sandboxed: threads that already run would not be restricted

@@ -28,7 +28,7 @@ ResultOut = TypeVar("ResultOut", covariant=True)
 
 SandboxMode = Literal["require", "auto", "off"]
 
-DISTRUST = "the worker was not to be trusted"
+DISTRUST = "the worker sent an invalid answer"
 
 # The first death may have another cause (another process used up the memory of the machine); a second one on the same
 # item is attributed to the item.
@@ -201,14 +201,14 @@ def _warn_once(text: str) -> None:
 
 def describe_missing(missing: Sequence[str]) -> str:
     """The message for a user whose kernel lacks parts of the sandbox."""
-    return f"this machine cannot keep what opens untrusted files from {'; '.join(missing)}; see compute.sandbox"
+    return f"the sandbox is incomplete on this machine: it cannot restrict {'; '.join(missing)}; see compute.sandbox"
 
 
 def check_disk_use(folder: Path) -> None:
     """Raise BadAnswer if the files in a folder take more space than is free on its disk."""
     used = sum(path.lstat().st_blocks * 512 for path in folder.rglob("*"))
     if used > shutil.disk_usage(folder).free:
-        raise BadAnswer(f"{used:,} bytes of files that it wrote, which fills the disk")
+        raise BadAnswer(f"{used:,} bytes of files that it wrote, more than the disk has left")
 
 
 def _empty(folder: Path) -> None:
@@ -218,5 +218,5 @@ def _empty(folder: Path) -> None:
 
 def _explain_exit(code: int) -> str:
     if code == -signal.SIGSYS:
-        return "the process asked the system for what its sandbox forbids (SIGSYS)"
+        return "the process made a system call that its sandbox forbids (SIGSYS)"
     return f"the process died of {signal.Signals(-code).name}" if code < 0 else f"the process ended with code {code}"

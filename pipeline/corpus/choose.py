@@ -183,7 +183,7 @@ def _refuse_duplicates(rows: Sequence[LabelRow]) -> None:
     for row in rows:
         if row.id in places and is_usable_id(row.id):
             where = " and ".join(map(describe_place, (places[row.id], row.place)))
-            raise UserError(f"dataset.labels: the id {row.id!r} stands twice, in {where}; remove one of them")
+            raise UserError(f"dataset.labels: the id {row.id!r} occurs twice, in {where}; remove one of them")
         places[row.id] = row.place
 
 

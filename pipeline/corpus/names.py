@@ -47,7 +47,7 @@ def _suggest_categories(slug: str, clips: Mapping[str, int]) -> str:
     shown = near or sorted(clips, key=lambda name: (-clips[name], name))[:8]
     names = ", ".join(f"{name} ({clips[name]} clips)" for name in shown) or "none, since no row has a usable template"
     every = "; * stands for all" if clips else ""
-    return f"{'the nearest are' if near else 'the commonest are'}: {names}{every}"
+    return f"{'the nearest are' if near else 'the most frequent are'}: {names}{every}"
 
 
 def match_objects(wanted: Iterable[str], clips: Mapping[str, int], key: str) -> frozenset[str]:
@@ -75,4 +75,4 @@ def suggest_objects(name: str, clips: Mapping[str, int]) -> str:
     near = difflib.get_close_matches(name.lower(), clips, n=4)
     shown = near or sorted(clips, key=lambda word: (-clips[word], word))[:8]
     names = ", ".join(f"{word} ({clips[word]} clips)" for word in shown) or "none, since no chosen clip names any"
-    return f"{'nearest' if near else 'commonest'} objects: {names}"
+    return f"{'nearest' if near else 'most frequent'} objects: {names}"

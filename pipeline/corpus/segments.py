@@ -72,7 +72,7 @@ def parse_time(value: Any, options: SegmentParams, *, end: bool) -> float | None
     if value is None or text.lower() in NOTHING:
         if value is None or isinstance(value, (str, float)):
             return None
-        raise BadSegment(f"{str(value)[:40]!r} is no time")
+        raise BadSegment(f"{str(value)[:40]!r} is not a time")
     if found := CLOCK.match(text):
         hours, minutes, seconds = found.groups()
         return float(Fraction(int(hours or 0) * 3600 + int(minutes) * 60) + Fraction(seconds.replace(",", ".")))
@@ -84,7 +84,7 @@ def parse_time(value: Any, options: SegmentParams, *, end: bool) -> float | None
         raise BadSegment(f"{text!r} is {text.replace(',', '.')} or {text.replace(',', '')}; write it without a comma")
     text = text.replace(",", ".") if COMMA.match(text) else text
     if not NUMBER.match(text):
-        raise BadSegment(f"{text[:40]!r} is no time")
+        raise BadSegment(f"{text[:40]!r} is not a time")
     if options.unit == "seconds":
         return float(text)
     number = Fraction(text)
@@ -125,7 +125,7 @@ def check_segment(start: float | None, end: float | None) -> Segment:
     """The part from `start` to `end`. Raises BadSegment if it is empty, reversed or starts before the video."""
     segment = Segment(round(start or 0.0, 6), math.inf if end is None else round(end, 6))
     if not math.isfinite(segment.start) or math.isnan(segment.end):
-        raise BadSegment(f"from {segment.start} to {segment.end} s is no part")
+        raise BadSegment(f"from {segment.start} to {segment.end} s is not a segment")
     if segment.start < 0:
         raise BadSegment(f"begins at {segment.start:g} s, before the video")
     if segment.end <= segment.start:
@@ -146,7 +146,7 @@ def list_segments(cell: Any, options: SegmentParams) -> list[tuple[Segment, str]
     if not isinstance(value, list):
         if value is None or as_text(value).strip().lower() in NOTHING:
             return [(WHOLE, "")]
-        return [(WHOLE, f"{as_text(value)[:40]!r} is no list of start and end")]
+        return [(WHOLE, f"{as_text(value)[:40]!r} is not a list of start and end")]
     pairs = value if value and all(isinstance(pair, list | tuple | dict) for pair in value) else [value]
     return [_read_pair(pair, options) for pair in pairs]
 
@@ -226,14 +226,14 @@ def _read_pair(pair: Any, options: SegmentParams) -> tuple[Segment, str]:
         places = [[pair[name] for name in pair if _is_about(name, what)] for what in (STARTS, ENDS)]
         pair = [place[0] for place in places] if all(len(place) == 1 for place in places) else pair
     if isinstance(pair, dict) or len(pair) != 2:
-        return WHOLE, f"{str(pair)[:40]} is no pair of start and end"
+        return WHOLE, f"{str(pair)[:40]} is not a pair of start and end"
     return read_segment(pair[0], pair[1], options)
 
 
 def surround_point(point: float | None, around: float) -> Segment:
     """The part from `around` seconds before to after a point in time. Raises BadSegment if the point is None."""
     if point is None:
-        raise BadSegment("there is no point in time")
+        raise BadSegment("the point in time is missing")
     return check_segment(max(point - around, 0.0) if point >= 0 else point, point + around)
 
 

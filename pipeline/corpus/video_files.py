@@ -341,7 +341,7 @@ class VideosFolder:
                 return Path(path).stat()
         elif not folder or self._holds(f"{self._root}/{folder}"):
             return found
-        raise NoVideo("unusable_path", f"{file} is a link out of the videos folder, or lies behind one")
+        raise NoVideo("unusable_path", f"{file} is a link out of the videos folder, or is behind one")
 
     def _encloses(self, path: str) -> bool:
         return Path(os.path.realpath(path)).is_relative_to(self._root)

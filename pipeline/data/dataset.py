@@ -26,7 +26,7 @@ from pipeline.shards import INDEX, ShardReader
 from pipeline.tables import read_table
 from pipeline.text.vocabulary import Vocabulary, read_vocabulary
 
-REMEDY = "`dvc repro filter` makes it"
+REMEDY = "`dvc repro filter` creates it"
 
 
 def to_training(frames: Tensor) -> Tensor:

@@ -147,7 +147,7 @@ def open_source(
         return Streamed(shards, rows, device)
     raise UserError(
         f"compute.loading: resident, but the clips take {needed / 1e9:.1f} GB and {device} has {free / 1e9:.1f} GB "
-        "to give; choose auto or streamed"
+        "available; choose auto or streamed"
     )
 
 

@@ -242,5 +242,5 @@ def explain_out_of_memory(rank: Rank, batch_clips: int) -> Iterator[None]:
         raise UserError(
             f"{rank.device}: out of memory with {part} of train.batch_clips {batch_clips} on this device "
             f"({first_line(error)}); the last saved state is kept. Lower train.batch_clips or the widths of the "
-            "networks, take more devices or end what else uses this one; `t2v plan` says what fits"
+            "networks, use more devices, or end other processes on this one; `t2v plan` shows what fits"
         ) from None

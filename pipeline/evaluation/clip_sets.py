@@ -82,7 +82,7 @@ def insert_new_words(
         near = seen.find_nearest(word)
         if near is None:
             raise UserError(
-                f"evaluate.new_words: there is no vector for {word!r}, or none for any object; take another word, or "
+                f"evaluate.new_words: there is no vector for {word!r}, or none for any object; choose another word, or "
                 "vectors of more words (tokenize.embeddings: another file, or more spare_words)"
             )
         for clip, caption in hosts:
@@ -157,7 +157,7 @@ def read_real_clips(dataset: Dataset, classes: Classes, params: EvaluateParams) 
     )
     if not reals.test.prompts or not reals.train.prompts:
         raise UserError(
-            f"evaluate: {len(reals.test.prompts)} clips in the split test and {len(reals.train.prompts)} in train, "
+            f"evaluate: {len(reals.test.prompts)} clips in the test split and {len(reals.train.prompts)} in train, "
             "where both are needed; see filter.shares, and how many groups or videos there are to divide"
         )
     return reals

@@ -29,7 +29,7 @@ SPECIAL = (FASTER, OTHER_CATEGORY)  # only measured by metrics whose rules name 
 CONTROLS = (TRAIN_COPY, NOISY_COPY, MEAN, FROZEN, SHUFFLED, BACKWARDS, CHANCE, NOISE_ALONE, *SPECIAL)
 
 ABSENT = Figure(None, reason="there are no such clips")
-ONE_CLASS = "there is nothing to tell apart: all clips are of one class"
+ONE_CLASS = "nothing to distinguish: all clips are of one class"
 UNLIKELY = 0.001  # significance level: guesses pass for knowledge, or a sound metric is withdrawn, this rarely
 
 Side = Literal["below", "above"]

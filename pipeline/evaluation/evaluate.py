@@ -87,7 +87,9 @@ def open_inputs(
     if dataset.shape != (shape.frames, shape.height, shape.width, 3) or model.shape != shape:
         raise UserError(f"{model_folder}, {judge_folder} and {folders.clips} have different shapes; run `dvc repro`")
     if list(dataset.vocabulary.words) != model.vocabulary or judge.words != len(dataset.vocabulary):
-        raise UserError(f"{model_folder}, {judge_folder} and {folders.captions} have other words; run `dvc repro`")
+        raise UserError(
+            f"{model_folder}, {judge_folder} and {folders.captions} have different vocabularies; run `dvc repro`"
+        )
     digest = digest_file(judge_folder / WEIGHTS)
     discriminator = TrainedDiscriminator(model_folder, model) if model.flow is None else None
     return Inputs(dataset, model, discriminator, judge, classes, digest)

@@ -19,7 +19,7 @@ Formula = Callable[..., NDArray[np.float64]]  # a function of the means of sever
 
 UNLIKELY = 0.05  # family-wise significance level over all figures that are compared
 OF_THE_REALS = ("_ceiling", "_of_real")  # suffixes of figures that do not depend on the generator
-REMEDY = "name data/evaluation, which `dvc repro evaluate` makes, or a json of `t2v evaluate`"
+REMEDY = "give data/evaluation, as `dvc repro evaluate` writes it, or a JSON file of `t2v evaluate`"
 
 
 class Figure(NamedTuple):
@@ -114,8 +114,8 @@ class Difference(NamedTuple):
     value: float | None = None
     low: float | None = None  # of the 95 % interval
     high: float | None = None
-    chance: float | None = None  # p-value, corrected for the number of comparisons
-    real: bool = False
+    p_value: float | None = None  # corrected for the number of comparisons
+    significant: bool = False
 
 
 def find_differences(a: Mapping[str, Figure], b: Mapping[str, Figure]) -> dict[str, Difference]:
@@ -126,9 +126,9 @@ def find_differences(a: Mapping[str, Figure], b: Mapping[str, Figure]) -> dict[s
     """
     names = [name for name in a if name in b and not name.endswith(OF_THE_REALS)]
     found = {name: _subtract(a[name], b[name]) for name in names}
-    chances = correct_by_holm({name: one.chance for name, one in found.items() if one.chance is not None})
+    p_values = correct_by_holm({name: one.p_value for name, one in found.items() if one.p_value is not None})
     return {
-        name: one._replace(chance=chances[name], real=chances[name] < UNLIKELY) if name in chances else one
+        name: one._replace(p_value=p_values[name], significant=p_values[name] < UNLIKELY) if name in p_values else one
         for name, one in found.items()
     }
 
@@ -140,16 +140,16 @@ def _subtract(a: Figure, b: Figure) -> Difference:
     value = b.value - a.value
     below, above = math.hypot(b.value - b.low, a.high - a.value), math.hypot(b.high - b.value, a.value - a.low)
     reach = below if value > 0 else above  # towards 0
-    chance = math.erfc(NORMAL * abs(value) / reach / math.sqrt(2)) if reach else None
-    return Difference(a, b, value, value - below, value + above, chance)
+    p_value = math.erfc(NORMAL * abs(value) / reach / math.sqrt(2)) if reach else None
+    return Difference(a, b, value, value - below, value + above, p_value)
 
 
-def correct_by_holm(chances: Mapping[str, float]) -> dict[str, float]:
+def correct_by_holm(p_values: Mapping[str, float]) -> dict[str, float]:
     """Holm's correction: the smallest p-value times their number n, the next times n - 1, ...; never decreasing."""
     corrected: dict[str, float] = {}
     highest = 0.0
-    for index, name in enumerate(sorted(chances, key=lambda name: chances[name])):
-        highest = max(highest, min(1.0, chances[name] * (len(chances) - index)))
+    for index, name in enumerate(sorted(p_values, key=lambda name: p_values[name])):
+        highest = max(highest, min(1.0, p_values[name] * (len(p_values) - index)))
         corrected[name] = highest
     return corrected
 
@@ -171,17 +171,17 @@ def parse_figures(tree: Any, source: str) -> dict[str, Figure]:
     """Figures by name, from the decoded JSON of such a file."""
     figures = tree.get("figures", tree) if isinstance(tree, dict) else tree
     if not isinstance(figures, dict):
-        raise UserError(f"{source}: holds no figures of an evaluation by their names; {REMEDY}")
+        raise UserError(f"{source}: has no metrics of an evaluation; {REMEDY}")
     return {name: _parse_figure(figure, name, source) for name, figure in figures.items()}
 
 
 def _parse_figure(figure: Any, name: str, source: str) -> Figure:
     if figure is None or isinstance(figure, int | float):
-        raise UserError(f"{source}: holds {name} without its interval, as metrics.json does; {REMEDY}")
+        raise UserError(f"{source}: has {name} without its interval, as metrics.json does; {REMEDY}")
     if not isinstance(figure, dict) or "value" not in figure or figure.keys() - set(Figure._fields):
-        raise UserError(f"{source}: {name} is no figure of an evaluation; {REMEDY}")
+        raise UserError(f"{source}: {name} is not a metric of an evaluation; {REMEDY}")
     found = Figure(**figure)
     numbers = [found.value, found.low, found.high]
     if not all(number is None or (isinstance(number, int | float) and math.isfinite(number)) for number in numbers):
-        raise UserError(f"{source}: {name} has {numbers} for a figure and its interval; {REMEDY}")
+        raise UserError(f"{source}: {name} has {numbers} as its value and interval; {REMEDY}")
     return found

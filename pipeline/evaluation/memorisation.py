@@ -152,7 +152,7 @@ def measure_gap(logits: Mapping[str, Floats], resamples: int, seed: int) -> dict
     figures = {"discriminator_gap": figure(_subtract, trained, unseen)}
     apart = figure(_subtract, trained, generated)
     if apart.low is None or apart.low <= 0:
-        reason = "the discriminator does not tell training clips from generated ones"
+        reason = "the discriminator does not distinguish training clips from generated ones"
         return figures | {"discriminator_gap_ratio": Figure(None, clips=count, reason=reason)}
     return figures | {"discriminator_gap_ratio": figure(_divide, trained, unseen, generated)}
 

@@ -253,12 +253,12 @@ def select_metrics(references: Sequence[str]) -> dict[str, Metric]:
 def _find_fault(metric: Metric, name: str) -> str:
     """What is wrong with a user-defined metric; empty if it is valid."""
     if name in METRICS:
-        return "" if metric is METRICS[name] else f"has the name of a built-in metric; call it other than {name}"
+        return "" if metric is METRICS[name] else f"has the name of a built-in metric; choose another name than {name}"
     if not metric.rules:
         return f"has no rules; name a control that must move it: {', '.join(CONTROLS)}"
     for rule in metric.rules:
         if not isinstance(rule, Demand):
-            return f"has {rule!r} among its rules, which is no Rule of pipeline.evaluation.controls"
+            return f"has {rule!r} among its rules, which is not a Rule of pipeline.evaluation.controls"
         if isinstance(rule, Rule) and rule.control not in (*CONTROLS, REAL):
             return f"has a rule for the control {rule.control!r}; there are {', '.join(CONTROLS)}"
         if isinstance(rule, Rule) and rule.side not in get_args(Side):
@@ -282,7 +282,7 @@ CLIP_METRICS: dict[str, ClipMetric] = {
     "r_precision_at_3": _build_r_precision(3),
     "motion_direction": ClipMetric(
         values=_moves_along,
-        which="clips whose caption tells a way",
+        which="clips whose caption states a direction",
         rules=(Rule(FROZEN, "below", GONE), Rule(BACKWARDS, "below", GONE), BeyondChance(lambda *_: QUARTER)),
         scale=ACCURACY_SCALE,
     ),

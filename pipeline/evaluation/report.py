@@ -31,7 +31,7 @@ MADE_OF = {
     "counterfactual_flip": "motion_direction",
 }
 NO_PAIRS = Figure(None, reason="no pair is held out; see filter.test_pairs")
-NO_WORDS = Figure(None, reason="no word is held out or named; see filter.test_words and evaluate.new_words")
+NO_WORDS = Figure(None, reason="no new words; see filter.test_words and evaluate.new_words")
 NO_REAL_WORDS = Figure(None, reason="no word is held out; see filter.test_words")
 
 Kind = TypeVar("Kind", bound=Hashable)
@@ -39,7 +39,7 @@ Kind = TypeVar("Kind", bound=Hashable)
 BY_CLASS = ("object_accuracy", "category_accuracy", "motion_direction")
 NEW_WORDS = ("clips", "looks_like_nearest", "low", "high")
 BIN = 10  # bins per unit: new words are binned by tenths of the cosine to the nearest seen object
-PASSED = {True: "yes", False: "no", None: "not tried"}
+PASSED = {True: "yes", False: "no", None: "not tested"}
 
 
 def write_report(folder: Path, metrics: Path, found: GeneratorEvaluation) -> Iterator[str]:
@@ -115,7 +115,7 @@ def _find_metric(name: str) -> str:
 
 
 def _remove_value(figure: Figure) -> Figure:
-    return Figure(None, clips=figure.clips, reason="withdrawn: its control did not move it")
+    return Figure(None, clips=figure.clips, reason="withdrawn: it failed a check on planted controls")
 
 
 def _compare_pairs(found: Evaluation, name: str) -> Figure:
@@ -141,7 +141,7 @@ def _compare_objects(found: Evaluation, name: str) -> Figure:
 def _measure_flips(found: Evaluation) -> Figure:
     """How often the opposite caption, with the same noise, reverses the movement and keeps the object."""
     if "model, turned to" not in found.clips:
-        return Figure(None, reason="no caption of the split test has an opposite")
+        return Figure(None, reason="no caption of the test split has an opposite")
     if found.reference.unavailable_reason:
         return Figure(None, reason=found.reference.unavailable_reason)
     before, after = found.clips["model, turned from"], found.clips["model, turned to"]
@@ -183,8 +183,8 @@ def summarise(figures: Mapping[str, Figure], checks: Sequence[Check]) -> Iterato
         real = f", real {best.value:.3f}" if best is not None and best.value is not None else ""
         yield f"evaluate: {name:24} {figure.value:.3f}{within}{real}"
     tried = [check.passed for check in checks if check.passed is not None]
-    untried = f"; {len(checks) - len(tried)} could not be tried" if len(tried) < len(checks) else ""
-    yield f"evaluate: {sum(tried)} of {len(tried)} demands on the controls are met{untried}"
+    untried = f"; {len(checks) - len(tried)} could not be tested" if len(tried) < len(checks) else ""
+    yield f"evaluate: {sum(tried)} of {len(tried)} checks on planted controls passed{untried}"
 
 
 def report_repeated(copies: CopySearch) -> Iterator[str]:
@@ -192,7 +192,7 @@ def report_repeated(copies: CopySearch) -> Iterator[str]:
     if copies.repeated:
         yield (
             f"evaluate: {copies.repeated} of {copies.repeated + copies.unseen} unseen real clips are near-duplicates "
-            "of training clips; copies are judged by the others, all other figures count them (see filter.duplicates)"
+            "of training clips; the limit for copies excludes them, all metrics include them (see filter.duplicates)"
         )
 
 

@@ -37,7 +37,7 @@ FEWEST_CLIPS = 20  # a judge with fewer is not trained: its predictions would be
 BATCH_CLIPS = 32  # clips in one pass, to limit memory
 
 WEIGHTS, DESCRIPTION = "judge.safetensors", "judge.json"
-REMEDY = "`dvc repro judge` makes it"
+REMEDY = "`dvc repro judge` creates it"
 
 
 @dataclass(frozen=True)
@@ -202,7 +202,7 @@ class Judge(nn.Module):
         """Why an untrained judge's predictions cannot be used; empty for a trained one."""
         if not self.untrained:
             return ""
-        had = f"the judge had {self.training_clips} clips to learn from"
+        had = f"the judge had {self.training_clips} clips to train on"
         return f"{had}, {FEWEST_CLIPS} are needed; see filter.shares.judge"
 
     def forward(self, frames: Tensor) -> tuple[Tensor, Tensor]:

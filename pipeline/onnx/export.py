@@ -92,8 +92,8 @@ def _try(model: Model, graph: bytes, batch: str) -> int:
             drawn = to_frames(model.generator(z, token_ids[:, : int((token_ids > 0).sum(dim=1).max())]))
         tried = to_pixels(session.run(token_ids.numpy(), z.numpy()))
         if tried.shape != drawn.shape:
-            raise GraphUnfit(f"of {count} clips it draws {list(tried.shape)}, and torch {list(drawn.shape)}")
+            raise GraphUnfit(f"of {count} clips it returns {list(tried.shape)}, and torch {list(drawn.shape)}")
         largest = max(largest, int(np.abs(tried.astype(np.int16) - drawn).max()))
     if largest > 1:
-        raise GraphUnfit(f"what onnxruntime draws is {largest} grey levels from what torch draws")
+        raise GraphUnfit(f"clips of onnxruntime differ by {largest} grey levels from those of torch")
     return largest

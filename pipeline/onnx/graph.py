@@ -48,7 +48,7 @@ class Graph:
             self._session = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
             self.about: dict[str, Any] = json.loads(self._session.get_modelmeta().custom_metadata_map[ABOUT])
         except (*UNREADABLE, KeyError, ValueError) as error:
-            raise GraphUnfit(f"no graph of a generator ({describe_fault(error)})") from None
+            raise GraphUnfit(f"not the graph of a generator ({describe_fault(error)})") from None
         self.z_width, self.max_tokens = (entry.shape[1] for entry in self._session.get_inputs())
 
     @staticmethod
@@ -76,7 +76,7 @@ class Graph:
 def to_pixels(clips: NDArray[np.float32]) -> Frames:
     """As `pipeline.data.dataset.to_frames`: float [B,3,T,H,W] in [-1,1], clipped -> uint8 [B,T,H,W,3]."""
     if not np.isfinite(clips).all():
-        raise UserError("the graph draws pixels that are no numbers: its weights are broken; `dvc repro -f train`")
+        raise UserError("the graph's pixels are not finite: its weights are broken; `dvc repro -f train`")
     scaled = np.rint((clips.transpose(0, 2, 3, 4, 1) + np.float32(1)) * np.float32(255 / 2))
     frames: Frames = scaled.clip(0, 255).astype(np.uint8)
     return np.ascontiguousarray(frames)
@@ -93,7 +93,7 @@ def _find_instructions() -> str:
 
 def _describe_model(files: ModelFiles) -> dict[str, Any]:
     """What identifies a model: the digests of its weights and its description; and its steps and guidance, if any."""
-    description = read_json(files.description, "`dvc repro train` makes it")
+    description = read_json(files.description, "`dvc repro train` creates it")
     digests = {"model": digest_file(files.weights), "params": digest_description(description)}
     return {**digests, **read_exported_sampling(files)}
 
@@ -104,7 +104,7 @@ def open_graph(files: ModelFiles) -> Graph | None:
         return None
     graph = Graph(files.graph)
     if any(graph.about.get(key) != value for key, value in _describe_model(files).items()):
-        raise GraphUnfit("it was made of another model, or for other sampling params")
+        raise GraphUnfit("it was exported from another model, or for other sampling params")
     return graph
 
 

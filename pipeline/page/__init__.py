@@ -78,7 +78,7 @@ def build_comparison(runs: Sequence[Run], options: ReportParams, fps: int, progr
     """The page of several runs side by side. Raises UserError if two have the same name."""
     names = [run.name for run in runs]
     if len(set(names)) < len(names):
-        raise UserError(f"{', '.join(names)}: two runs have one name; give each folder once")
+        raise UserError(f"{', '.join(names)}: two runs have the same name; give each folder once")
     params = compare_params(runs)
     told = [replace(run, name=name) for run, name in zip(runs, name_points(names, params), strict=True)]
     with progress("report", 3 + len(runs)) as advance:
@@ -152,7 +152,7 @@ def read_sampling(run: Run) -> SamplingParams | None:
         return SamplingParams(**run.settings["sampling"]) if "sampling" in run.settings else None
     except (TypeError, ValidationError) as error:
         fault = describe_fault(error)
-        raise UserError(f"{run.name}: its params have no section sampling that holds ({fault})") from None
+        raise UserError(f"{run.name}: the section sampling of its params is invalid ({fault})") from None
 
 
 WIDGETS = {"player": open_player, "blind_test": open_blind_test}

@@ -40,7 +40,7 @@ def build_blind_test(
     dataset, model = Dataset(folders), Model(model_folder, sampling)
     rows = _choose_rows(dataset, np.random.default_rng(derive_seed(seed, "blind test")))
     if not rows:
-        return explain_missing("There is no blind test: the split test has no clip with frames and a caption.")
+        return explain_missing("There is no blind test: the test split has no clip with frames and a caption.")
     pairs = draw_pairs(dataset, model, rows, seed)
     frames = pairs[0].real
     shown = [

@@ -29,11 +29,11 @@ TITLES = {
     "loss": (
         "Losses",
         "What the networks minimise. Those of generator and discriminator balance each other, so they need not fall; "
-        "one that runs away is a bad sign.",
+        "one that diverges is a bad sign.",
     ),
     "logits": (
-        "Scores of real and generated clips",
-        "Mean logits of the discriminator. Near each other: it can hardly tell them apart, which is good.",
+        "Mean logits of real and generated clips",
+        "The closer they are, the less the discriminator can tell real from generated clips, which is good.",
     ),
     "penalty": ("Penalties", "Squared gradient norms of the discriminator, which the penalties keep small."),
     "gradient": ("Gradient norms", "Of all weights of a network, before clipping. A steep rise announces divergence."),
@@ -41,12 +41,12 @@ TITLES = {
     "gamma": ("Weights of the penalties", ""),
     "augmentation": ("Probability of augmentation", "Of each kind of transform."),
     "ema": ("Decay of the weight average per step", ""),
-    "discrepancy": ("Distance of samples to unseen clips", "Of the split val. It should fall; 0 is equal."),
-    "motion": ("Share of samples that move the captioned way", "It should rise to 1."),
+    "discrepancy": ("Discrepancy of samples from val clips", "It should fall; 0 is equal."),
+    "motion": ("Share of samples that move in the captioned direction", "It should rise to 1."),
     "discriminator": (
         "Has the discriminator memorised its clips?",
-        "gap: scores of training clips above unseen ones, near 0 if nothing is memorised. gap generated: unseen clips "
-        "above samples.",
+        "gap: mean logit of training clips minus that of unseen ones, near 0 if nothing is memorised. gap generated: "
+        "that of unseen clips minus that of samples.",
     ),
 }
 
@@ -286,7 +286,7 @@ def _read_evaluated(run: Run) -> Mapping[str, Figure]:
 
 
 def _name_difference(found: Difference | None) -> str:
-    if found is None or found.value is None or not found.real:
+    if found is None or found.value is None or not found.significant:
         return ""
     return "higher" if found.value > 0 else "lower"
 

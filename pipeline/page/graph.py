@@ -34,13 +34,13 @@ PLACES = {  # x of the upper left corner and row of a stage
     "evaluate": (RIGHT, 3),
 }
 PURPOSES = {
-    "filter": "chooses clips and divides them into splits",
+    "filter": "selects clips and divides them into splits",
     "transcode": "decodes videos into frames of one shape",
-    "tokenize": "turns captions into numbers",
+    "tokenize": "turns captions into token ids",
     "train": "trains the generator",
-    "judge": "trains the network that measures",
-    "evaluate": "measures samples beside real clips and planted controls",
-    "render": "draws samples beside real clips",
+    "judge": "trains the network that evaluates",
+    "evaluate": "compares samples with real clips and planted controls",
+    "render": "renders samples next to real clips",
 }
 
 
@@ -147,8 +147,8 @@ def _list_splits(report: Mapping[str, Any]) -> dict[str, str]:
     words = [str(word) for word in read_list(report.get("test_words"))]
     facts = {"categories": str(len(read_section(report, "categories")))}
     facts |= {"objects": str(len(read_section(report, "objects"))), **splits}
-    facts |= {"pairs kept out of training": ", ".join(pairs)} if pairs else {}
-    return facts | ({"words kept out of training": ", ".join(words)} if words else {})
+    facts |= {"pairs held out of training": ", ".join(pairs)} if pairs else {}
+    return facts | ({"words held out of training": ", ".join(words)} if words else {})
 
 
 def _list_frames(report: Mapping[str, Any]) -> dict[str, str]:
@@ -177,14 +177,14 @@ def _read_judge(judge: Mapping[str, Any]) -> StageView:
     if not judge:
         return StageView("judge", PURPOSES["judge"])
     accuracy = read_section(read_section(judge, "val"), "accuracy")
-    facts = {f"right about the {name}, val": f"{value:.3f}" for name, value in accuracy.items() if _is_number(value)}
+    facts = {f"{name} accuracy on val": f"{value:.3f}" for name, value in accuracy.items() if _is_number(value)}
     return StageView("judge", PURPOSES["judge"], f"{read_count(judge, 'clips'):,} real clips", facts=facts)
 
 
 def _read_evaluation(evaluation: EvaluationView | None) -> StageView:
     if evaluation is None:
         return StageView("evaluate", PURPOSES["evaluate"])
-    facts = {"demands on controls": f"{evaluation.met} of {evaluation.tried} met"}
+    facts = {"control checks": f"{evaluation.met} of {evaluation.tried} passed"}
     facts["metrics withdrawn"] = ", ".join(evaluation.withdrawn) or "none"
     return StageView("evaluate", PURPOSES["evaluate"], f"{evaluation.protocol.get('samples', '')} samples", facts=facts)
 

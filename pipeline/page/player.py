@@ -65,12 +65,12 @@ def _find_obstacle(model: Model) -> str:
     """Why the page cannot run the model; empty if it can."""
     kind, encoder = model.params.generator.kind, model.params.captions.encoder
     if kind not in GENERATORS:
-        return f"The generator {kind} is code of this project, which a page cannot run. Use `t2v sample`."
+        return f"The generator {kind} is custom Python code, which a page cannot run. Use `t2v sample`."
     if encoder not in ENCODER_NAMES:
-        return f"The caption encoder {encoder} is code of this project, which a page cannot run. Use `t2v sample`."
+        return f"The caption encoder {encoder} is custom Python code, which a page cannot run. Use `t2v sample`."
     values = sum(value.numel() for value in model.generator.state_dict().values())
     if values > MAX_VALUES:
-        return f"The generator has {values / 1e6:.0f} million values, too many for a page. Use `t2v sample`."
+        return f"The generator has {values / 1e6:.0f} million parameters, too many for a page. Use `t2v sample`."
     z = draw_noise(0, 1, model.generator.z_width)
     # Called directly, since `sample` uses inference mode, in which operations are not counted.
     operations = step_flops(lambda: model.generator(z, pad([(1,)])))

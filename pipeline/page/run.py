@@ -14,7 +14,7 @@ from pipeline.files import digest_file, read_json
 from pipeline.records import GENERATOR
 from pipeline.shards import INDEX
 
-REMEDY = "`dvc repro` makes it anew"
+REMEDY = "`dvc repro` writes it again"
 NAMED_BY = {  # folder -> the file whose digest identifies its product
     "labels": "clips.parquet",
     "clips": INDEX,
@@ -73,7 +73,7 @@ def read_object(path: Path) -> dict[str, Any]:
         return {}
     value = read_json(path, REMEDY)
     if not isinstance(value, dict):
-        raise UserError(f"{path}: holds no JSON object; {REMEDY}")
+        raise UserError(f"{path}: not a JSON object; {REMEDY}")
     return value
 
 
@@ -85,7 +85,7 @@ def read_rows(path: Path) -> list[dict[str, str]]:
         text = path.read_bytes().decode("utf-8")
         return list(csv.DictReader(io.StringIO(text, newline=""), restval=""))
     except (UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path}: no table of comma-separated values ({error}); {REMEDY}") from None
+        raise UserError(f"{path}: not a CSV table ({error}); {REMEDY}") from None
 
 
 def parse_number(text: str | None) -> float | None:

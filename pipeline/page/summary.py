@@ -16,12 +16,12 @@ from pipeline.page.run import REMEDY, Run, read_count, read_object
 from pipeline.records import DESCRIPTION, GENERATOR
 
 PRODUCTS = {  # display name -> folder
-    "chosen clips": "labels",
+    "selected clips": "labels",
     "shards": "clips",
     "captions": "captions",
     "generator": "model",
     "judge": "judge",
-    "figures": "evaluation",
+    "metrics": "evaluation",
 }
 
 
@@ -49,10 +49,10 @@ def summarise_run(run: Run, evaluation: EvaluationView | None) -> Summary:
 def describe_training(run: Run, model: Mapping[str, Any]) -> str:
     """What was trained, on which data."""
     if not model:
-        return "Nothing is trained yet: `dvc repro train` makes a model."
+        return "Not trained yet: `dvc repro train` trains a generator."
     report, train = read_object(run.folders.labels / "report.json"), read_section(model, "train")
     generator, shape = read_section(train, "generator"), read_section(model, "clip")
-    method = "flow matching" if train.get("method") == "flow" else "a GAN"
+    method = "by flow matching" if train.get("method") == "flow" else "as a GAN"
     data = ""
     if report:
         clips = read_count(read_section(report, "splits"), "train")
@@ -64,8 +64,8 @@ def describe_training(run: Run, model: Mapping[str, Any]) -> str:
     size = f"{shape.get('frames')} frames of {shape.get('width')} × {shape.get('height')} pixels"  # noqa: RUF001
     seed = "" if model.get("seed") is None else f", seed {model['seed']}"
     return (
-        f"A generator of kind {generator.get('kind', 'unknown')}, trained by {method}{data}, {size}: "
-        f"{count(read_count(model, 'clips'), 'clip', 'clips')} shown{seed}."
+        f"A generator of kind {generator.get('kind', 'unknown')}, trained {method}{data}, {size}: "
+        f"{count(read_count(model, 'clips'), 'real clip', 'real clips')} shown, repetitions included{seed}."
     )
 
 
@@ -77,13 +77,13 @@ def count(number: int, one: str, many: str) -> str:
 def describe_evaluation(evaluation: EvaluationView | None) -> str:
     """What was measured, and whether the metrics are reliable."""
     if evaluation is None:
-        return "Not evaluated yet: `dvc repro evaluate` measures it beside real clips and planted controls."
+        return "Not evaluated yet: `dvc repro evaluate` compares it with real clips and planted controls."
     protocol, withdrawn = evaluation.protocol, evaluation.withdrawn
     believed = f"withdrawn: {', '.join(withdrawn)}" if withdrawn else "no metric is withdrawn"
-    measured = f"{protocol.get('samples', 'some')} samples beside {protocol.get('real_test', 'some')} real clips"
+    samples, real = protocol.get("samples", "some"), protocol.get("real_test", "some")
     return (
-        f"Measured on {measured} that neither the generator nor its judge has seen. {evaluation.met} of "
-        f"{evaluation.tried} demands on planted controls are met; {believed}."
+        f"Evaluated on {samples} samples, compared with {real} real clips that neither the generator nor the judge has "
+        f"seen. {evaluation.met} of {evaluation.tried} checks on planted controls passed; {believed}."
     )
 
 
@@ -94,12 +94,12 @@ def list_costs(run: Run, model: Mapping[str, Any], evaluation: EvaluationView | 
     generator = run.folders.model / GENERATOR
     costs = {}
     if generator.is_file():
-        costs["weights of the generator"] = f"{weights if isinstance(weights, int) else count_weights(generator):,}"
+        costs["parameters of the generator"] = f"{weights if isinstance(weights, int) else count_weights(generator):,}"
         costs["generator on disk"] = f"{generator.stat().st_size / 1e6:.1f} MB"
     if operations is not None:
-        costs["arithmetic of one clip"] = f"{operations} GFLOP"
+        costs["operations per clip"] = f"{operations} GFLOP"
     if model:
-        costs["clips shown in training"] = f"{read_count(model, 'clips'):,}"
+        costs["real clips shown in training"] = f"{read_count(model, 'clips'):,}"
     shards = sum(path.stat().st_size for path in run.folders.clips.glob("clips-*"))
     if shards:
         costs["frames on disk"] = f"{shards / 1e6:.1f} MB"
@@ -112,7 +112,7 @@ def count_weights(path: Path) -> int:
         with safe_open(path, framework="np") as file:
             return sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
     except SafetensorError as error:
-        raise UserError(f"{path}: no file of safetensors ({error}); {REMEDY}") from None
+        raise UserError(f"{path}: not a safetensors file ({error}); {REMEDY}") from None
 
 
 def list_lineage(run: Run, model: Mapping[str, Any]) -> dict[str, str]:

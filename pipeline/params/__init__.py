@@ -236,7 +236,7 @@ def read_text(path: Path) -> str:
 def check_params(tree: Any, source: str) -> Params:
     """A parsed tree as Params. Raises UserError; `source` names the tree in its message."""
     if not isinstance(tree, dict):
-        raise UserError(f"{source}: holds no keys with values; `t2v recipe write demo --force` writes a whole file")
+        raise UserError(f"{source}: has no keys with values; `t2v recipe write demo --force` writes a whole file")
     try:
         return Params.model_validate(tree)
     except ValidationError as error:

@@ -109,7 +109,9 @@ class DatasetParams(Section):
         if self.format == "table" and self.columns.path is None and self.columns.id is None:
             raise ValueError("columns.path and columns.id are both null, so that no row of the table has a video")
         if self.pictures is not None and not re.fullmatch(r"[^*/\0]*\*[^*/\0]*\.(?i:jpe?g|png|webp)", self.pictures):
-            raise ValueError(f"pictures {self.pictures!r} is no name of pictures with a star for the number: img_*.jpg")
+            raise ValueError(
+                f"pictures {self.pictures!r} is not a file name with a star for the number, such as img_*.jpg"
+            )
         if self.segments.around is not None and (self.columns.end is not None or self.columns.segment is not None):
             raise ValueError("segments.around is about points in time: set columns.end and columns.segment to null")
         _check_pattern(self.path_pattern)
@@ -122,7 +124,7 @@ def _check_pattern(pattern: str | None) -> None:
     try:
         expression = re.compile(pattern or "()")
     except re.error as error:
-        raise ValueError(f"path_pattern {pattern!r} is no regular expression: {error}") from None
+        raise ValueError(f"path_pattern {pattern!r} is not a regular expression: {error}") from None
     listed = ", ".join(f"(?P<{name}>...)" for name in FOUND_IN_PATHS)
     if unknown := [name for name in expression.groupindex if name not in FOUND_IN_PATHS]:
         raise ValueError(f"path_pattern {pattern!r} has brackets called {unknown[0]}; known are {listed}")

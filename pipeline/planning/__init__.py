@@ -147,7 +147,7 @@ def require_fit(task: TrainingTask) -> None:
     way_out = f"{most} would fit" if most else "not even the smallest batch fits: make the networks narrower"
     raise UserError(
         f"train.batch_clips {batch}: training needs about {fit.needed / 1e9:.1f} GB on each of {task.world} device(s), "
-        f"{task.device} has {available / 1e9:.1f} GB to give; {way_out}, or take more devices; `t2v plan` says more"
+        f"{task.device} has {available / 1e9:.1f} GB available; {way_out}, or use more devices; see `t2v plan`"
     )
 
 

@@ -61,7 +61,7 @@ class Network(ABC):
             ]
         features = torch.cat(parts).double()
         if not features.isfinite().all():
-            raise UserError(f"{self.path}: describes clips by values that are no numbers; its weights are damaged")
+            raise UserError(f"{self.path}: its features of clips are not finite; its weights are damaged")
         return features.numpy()
 
 

@@ -109,7 +109,7 @@ class NetworkFunction:
             raise BadAnswer(f"{len(content):,} bytes of features of {task.rows} rows")
         features = np.frombuffer(content, np.float64).reshape(task.rows, width)
         if not np.isfinite(features).all():
-            raise BadAnswer("features that are no numbers")
+            raise BadAnswer("features that are not finite")
         self._width = width
         return features
 

@@ -50,7 +50,9 @@ def read_steps(root: Path) -> list[Step]:
         try:
             steps += _read_lock(path, root)
         except (AttributeError, KeyError, TypeError) as error:
-            raise UserError(f"{path}: no lock file of DVC ({describe_fault(error)}); `git checkout {path}`") from None
+            raise UserError(
+                f"{path}: not a lock file of DVC ({describe_fault(error)}); `git checkout {path}`"
+            ) from None
     return steps
 
 

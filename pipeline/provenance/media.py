@@ -44,9 +44,9 @@ SHORT = 12  # digits of a digest in messages
 ENVIRONMENT = {
     "torch": "torch",
     "onnxruntime": "onnxruntime",
-    "cpu": "instructions",
-    "onednn": "instructions of oneDNN",
-    "blas": "matrix products",
+    "cpu": "instruction set",
+    "onednn": "instruction set of oneDNN",
+    "blas": "BLAS library",
     "threads": "threads",
 }
 NAMES = {
@@ -187,7 +187,7 @@ class Media:
     def require_facts(self) -> dict[str, Any]:
         """The provenance. Raises UserError if the file has none."""
         if self.facts is None:
-            raise UserError(f"{self.path}: says nothing of how it was made; another program wrote it, or wrote it anew")
+            raise UserError(f"{self.path}: has no provenance; another program wrote or rewrote it")
         return self.facts
 
 
@@ -197,7 +197,7 @@ def read_media(path: Path) -> Media:
     if path.is_dir():
         raise UserError(f"{path}: is a folder; name one of the files in it, {', '.join(KINDS)}")
     if kind not in KINDS and path.exists():
-        raise UserError(f"{path}: is no kind of file that is rendered here; {', '.join(KINDS)} are")
+        raise UserError(f"{path}: is not a type of file that is rendered here; those are {', '.join(KINDS)}")
     try:
         data = path.read_bytes()
     except FileNotFoundError:
@@ -218,9 +218,9 @@ def explain_facts(recorded: Mapping[str, Any], now: Mapping[str, Any]) -> Iterat
     """The differences between the provenance of two files: model, code, data, torch, instruction set ..."""
     for key, name in NAMES.items():
         if recorded.get(key) != now.get(key):
-            yield f"other {name}: {_shorten(recorded.get(key))}, here {_shorten(now.get(key))}"
+            yield f"{name}: {_shorten(recorded.get(key))}, here {_shorten(now.get(key))}"
     for file in _list_differing(read_section(recorded, "data"), read_section(now, "data")):
-        yield f"other data: {file}"
+        yield f"data: {file} differs"
     yield from explain_environment(read_section(recorded, "environment"), read_section(now, "environment"))
 
 
@@ -228,7 +228,7 @@ def explain_environment(recorded: Mapping[str, Any], now: Mapping[str, Any]) -> 
     """The differences between two environments, in the keys that the first one has."""
     for key, name in ENVIRONMENT.items():
         if key in recorded and recorded[key] != now.get(key):
-            yield f"other {name}: {recorded[key]}, here {now.get(key, 'not recorded')}"
+            yield f"{name}: {recorded[key]}, here {now.get(key, 'not recorded')}"
 
 
 def explain_pixels(one: Media, other: Media) -> Iterator[str]:
@@ -240,7 +240,7 @@ def explain_pixels(one: Media, other: Media) -> Iterator[str]:
     if a is None or b is None:
         yield "cannot be decoded"
     elif a.shape != b.shape:
-        yield f"other shape: {a.shape}, made again {b.shape}"
+        yield f"shape: {a.shape}, reproduced {b.shape}"
     elif (apart := np.abs(a.astype(np.int16) - b)).any():
         pixels = apart.max(axis=-1) > 0
         first = tuple(int(index) for index in np.argwhere(pixels)[0])

@@ -120,7 +120,7 @@ def read_samples(path: Path) -> list[Row]:
             frames, numbers = file["frames"], file["rows"].tolist()
             blocks, labels, titles = (file[name].tolist() for name in ("blocks", "labels", "titles"))
     except DAMAGED_NPZ as error:
-        raise UserError(f"{path}: holds no samples ({describe_fault(error)}); `dvc repro` makes it anew") from None
+        raise UserError(f"{path}: holds no samples ({describe_fault(error)}); `dvc repro` recreates it") from None
     windows: dict[tuple[int, str], list[Window]] = {}
     for number, block, label, clip in zip(numbers, blocks, labels, frames, strict=True):
         windows.setdefault((number, block), []).append(Window(label, clip))

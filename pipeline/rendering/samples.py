@@ -1,4 +1,4 @@
-"""The grid of samples: a row for each category and each new word, with samples beside real clips."""
+"""The grid of samples: a row for each category and each new word, with samples next to real clips."""
 
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence

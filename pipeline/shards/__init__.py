@@ -30,7 +30,7 @@ from pipeline.records import Frames
 from pipeline.shards.formats import OpenShard, RowGroup, open_npz, open_parquet, write_npz, write_parquet
 
 INDEX = "index.json"
-REMEDY = "`dvc repro transcode` restores it, or makes it anew"
+REMEDY = "`dvc repro transcode` restores it, or recreates it"
 
 CHECKED = STATES.parent / "shards"  # records of verified shards, a folder for each set of shards
 STAMPS = "stamps.json"
@@ -77,8 +77,8 @@ def read_index(folder: Path) -> Index:
     """Read the index. Raises UserError if the folder is incomplete or the index is invalid."""
     path = folder / INDEX
     if not path.is_file():
-        raise UserError(f"{folder}: no {INDEX}, so its shards are not whole; `dvc repro transcode` makes them")
-    index = read_json(path, "`dvc repro transcode` makes it")
+        raise UserError(f"{folder}: no {INDEX}, so its shards are not whole; `dvc repro transcode` creates them")
+    index = read_json(path, "`dvc repro transcode` creates it")
     try:
         frames, height, width, channels = map(int, index["shape"])
         if not 0 < frames * height * width * channels < MAX_BYTES or min(frames, height, width) < 1:

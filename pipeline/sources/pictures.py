@@ -227,7 +227,7 @@ def _make_timestamps(numbers: Sequence[int]) -> tuple[int, ...]:
     odd = next((number for number in numbers if (number - numbers[0]) % step), None)
     if odd is not None:
         detail = f"most are {step} from the next, but {odd} is not so many from {numbers[0]}"
-        raise SourceFault(f"the numbers of the pictures have no regular step: {detail}; number them anew")
+        raise SourceFault(f"the numbers of the pictures have no regular step: {detail}; renumber them")
     return tuple((number - numbers[0]) // step for number in numbers)
 
 

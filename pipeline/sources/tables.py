@@ -293,7 +293,7 @@ def read_cell(path: Path, inside: str) -> bytes:
     """The bytes at `<column>/<row>` of a table. Raises SourceFault if they are missing, OSError if the file is."""
     column, _, row = inside.rpartition("/")
     if not column or not row.isdecimal():
-        raise SourceFault(f"{path.name}/{inside} is no row of a column; write {path.name}/<column>/<row>")
+        raise SourceFault(f"{path.name}/{inside} is not a row of a column; write {path.name}/<column>/<row>")
     found = path.stat()
     try:
         reader = _open_reader(threading.get_ident(), str(path), column, found.st_size, found.st_mtime_ns)

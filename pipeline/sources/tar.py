@@ -121,7 +121,7 @@ def _check_header(name: str, header: bytes, offset: int) -> None:
     stated = _read_number(name, header[148:156])
     blank = header[:148] + b" " * 8 + header[156:]
     if sum(blank) != stated:
-        fault = f"is damaged at byte {offset}" if offset else "is no tar archive"
+        fault = f"is damaged at byte {offset}" if offset else "is not a tar archive"
         raise SourceFault(f"{name} {fault}")
 
 
@@ -132,7 +132,7 @@ def _read_number(name: str, field: bytes) -> int:
     try:
         return int(field.split(b"\0")[0].strip() or b"0", 8)
     except ValueError:
-        raise SourceFault(f"{name} is no tar archive, or a damaged one") from None
+        raise SourceFault(f"{name} is not a tar archive, or a damaged one") from None
 
 
 def _read_name(header: bytes) -> str:

@@ -83,7 +83,7 @@ def _find_directory(name: str, source: Bytes, length: int) -> _Directory:
     tail = source.read(tail_start, length - tail_start)
     at = tail.rfind(END)
     if at < 0 or len(tail) < at + END_BYTES:
-        raise SourceFault(f"{name} is no zip archive, or is cut off")
+        raise SourceFault(f"{name} is not a zip archive, or is cut off")
     size, start = struct.unpack("<2I", tail[at + 12 : at + 20])
     end = tail_start + at
     locator = source.read(max(0, end - LOCATOR_BYTES), LOCATOR_BYTES)

@@ -133,7 +133,7 @@ def list_sweeps() -> list[Sweep]:
         try:
             found.append(read_sweep(path.parent))
         except UserError as error:
-            print(f"passed over: {error}", file=sys.stderr)
+            print(f"skipped: {error}", file=sys.stderr)
     return found
 
 

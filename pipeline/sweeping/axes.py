@@ -180,7 +180,7 @@ def _combine(axes: Sequence[Axis]) -> Iterator[Values]:
 def _read_axis(argument: str) -> Axis:
     key, equals, text = argument.partition("=")
     if not (equals and text and all(key.split("."))):
-        raise UserError(f"{argument!r} is no axis; write KEY=VALUE,VALUE such as train.penalties.r1=0.1,1,10")
+        raise UserError(f"{argument!r} is not an axis; write KEY=VALUE,VALUE such as train.penalties.r1=0.1,1,10")
     if found := RANGE.fullmatch(text):
         return _read_range(argument, key, found)
     try:
@@ -196,7 +196,7 @@ def _read_range(argument: str, key: str, found: re.Match[str]) -> Range:
     low, high = (_read_end(found[name]) for name in ("low", "high"))
     for end in (low, high):
         if isinstance(end, bool) or not isinstance(end, int | float) or not math.isfinite(end):
-            raise UserError(f"{argument!r}: {end} is no number; write KEY=0.1..10.0, and 2.0e-4 for 2e-4")
+            raise UserError(f"{argument!r}: {end} is not a number; write KEY=0.1..10.0, and 2.0e-4 for 2e-4")
     if not low < high:
         raise UserError(f"{argument!r}: the range is empty; write the smaller number first")
     if found["log"] and low <= 0:

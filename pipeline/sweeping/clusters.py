@@ -41,7 +41,7 @@ def check_slurm_jobs(options: Sequence[str]) -> None:
         name = option.split("=")[0]
         short = len(name) > len("--") and any(full.startswith(name) for full in NOT_ONE_JOB)  # sbatch accepts prefixes
         if short or option.startswith("-a"):
-            raise UserError(f"--job-options {option!r}: each point of a sweep is one job; leave {option} out")
+            raise UserError(f"--job-options {option!r}: each point of a sweep is one job; omit {option}")
     _ask("sbatch", "--test-only", *options, "--wrap=true")
 
 
@@ -234,8 +234,8 @@ def _find_engine(sweep: Sweep) -> Engine | None:
     name = sweep.origin.engine
     if name and name not in ENGINES:
         raise UserError(
-            f"{sweep.folder / FILE}: its points were given to {name!r}, of which this version of t2v knows nothing "
-            f"({', '.join(ENGINES)}); go on with the version that began it, or use another --name"
+            f"{sweep.folder / FILE}: its points run on {name!r}, which this version of t2v does not support "
+            f"({', '.join(ENGINES)}); continue with the version that started it, or use another --name"
         )
     return ENGINES[name] if name else None
 
@@ -245,7 +245,7 @@ def check_cluster(on: str, options: str) -> None:
     if on and on not in ENGINES:
         raise UserError(f"--on {on}: points run on {', '.join(ENGINES)}, or without --on on this machine")
     if options and not on:
-        raise UserError("--job-options are for the jobs of a cluster; say of which: --on " + " | ".join(ENGINES))
+        raise UserError("--job-options are for the jobs of a cluster; name it: --on " + " | ".join(ENGINES))
     try:
         words = shlex.split(options)
     except ValueError as error:

@@ -74,7 +74,7 @@ def read_metrics(commit: str) -> dict[str, float | None]:
         tree = json.loads(answer.stdout) if answer.returncode == 0 else {}
     except ValueError as error:
         fault = f"{METRICS} of the commit {commit}: not JSON ({error})"
-        raise UserError(f"{fault}; let `dvc repro evaluate` make it anew, and commit it") from None
+        raise UserError(f"{fault}; recreate it with `dvc repro evaluate`, and commit it") from None
     return {name: float(value) if isinstance(value, int | float) else None for name, value in tree.items()}
 
 

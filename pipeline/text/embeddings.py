@@ -145,7 +145,7 @@ def read_embeddings(path: Path) -> Embeddings | None:
         return Embeddings(words, vectors, spare_words, spare, bool(about["by_spelling"]), int(about["learned"]))
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         fault = describe_fault(error)
-        raise UserError(f"{path}: not a file of word vectors ({fault}); `dvc repro` makes it anew") from None
+        raise UserError(f"{path}: not a file of word vectors ({fault}); `dvc repro` recreates it") from None
 
 
 def _read_spacy_vectors(model: str, wanted: Sequence[str], first: int) -> Vectors:

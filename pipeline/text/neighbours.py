@@ -76,7 +76,7 @@ class SeenObjects:
         found = self.find_nearest(word)
         if found is None:
             raise UserError(
-                f"render.new_words: there is no vector for {word!r}, or none for any object; take another word, or "
+                f"render.new_words: there is no vector for {word!r}, or none for any object; choose another word, or "
                 "vectors of more words (tokenize.embeddings: another file, or more spare_words)"
             )
         return found

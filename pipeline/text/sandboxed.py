@@ -52,7 +52,7 @@ def _send_vectors(name: str, read: Callable[..., FoundVectors], *arguments: Any)
     found = read(*arguments)
     vectors = np.array([*found.words.values()], np.float32)
     if not np.isfinite(vectors).all():
-        raise UserError(f"{name}: has vectors that are no finite numbers; take another source of vectors")
+        raise UserError(f"{name}: has vectors that are not finite; use another source of vectors")
     width = vectors.shape[1] if found.words else 0
     contents = [memoryview(vectors.tobytes()), memoryview(pack_texts([*found.words]))]
     return {"count": len(found.words), "width": width, "warnings": found.warnings}, contents

@@ -78,7 +78,7 @@ def read_vectors(path: Path, wanted: Collection[str], first: int) -> VectorFile:
             if not fault and (word in wanted or others < first):
                 vector = _parse_vector(line, found.width)
                 if vector is None:
-                    fault = "values that are no finite numbers, or all zero"
+                    fault = "values that are not finite, or all zero"
                 else:
                     found.words[word] = vector
                     others += word not in wanted

@@ -53,8 +53,8 @@ def build_vocabulary(captions: Iterable[Sequence[str]], min_count: int) -> Vocab
     if not words:
         most = max(counts.values(), default=0)
         raise UserError(
-            f"tokenize.min_word_count: no word of the train split stands {min_count} times, "
-            f"so every caption would be {UNKNOWN_TOKEN}; the commonest stands {most} times"
+            f"tokenize.min_word_count: no word of the train split occurs {min_count} times, "
+            f"so every caption would be {UNKNOWN_TOKEN}; the most frequent one occurs {most} times"
         )
     return Vocabulary((PAD_TOKEN, UNKNOWN_TOKEN, *words))
 
@@ -66,7 +66,7 @@ def write_vocabulary(path: Path, vocabulary: Vocabulary) -> None:
 
 def read_vocabulary(path: Path) -> Vocabulary:
     """Read the file of `write_vocabulary`. Raises UserError if it is missing or invalid."""
-    return parse_vocabulary(read_json(path, "`dvc repro tokenize` makes it"), path)
+    return parse_vocabulary(read_json(path, "`dvc repro tokenize` creates it"), path)
 
 
 def parse_vocabulary(value: Any, source: Path) -> Vocabulary:
@@ -78,10 +78,10 @@ def parse_vocabulary(value: Any, source: Path) -> Vocabulary:
     except TypeError:
         fits = False
     if not fits or type(vocabulary.unlearned) is not int or type(vocabulary.lemmas) is not bool:
-        raise UserError(f"{source}: holds no vocabulary of this version; `dvc repro` makes it anew")
+        raise UserError(f"{source}: holds no vocabulary of this version; `dvc repro` recreates it")
     if vocabulary.words[:2] != (PAD_TOKEN, UNKNOWN_TOKEN) or len(vocabulary.ids) != len(vocabulary):
         raise UserError(
             f"{source}: the words of the vocabulary are not different ones that begin with {PAD_TOKEN}, "
-            f"{UNKNOWN_TOKEN}; `dvc repro` makes it anew"
+            f"{UNKNOWN_TOKEN}; `dvc repro` recreates it"
         )
     return vocabulary

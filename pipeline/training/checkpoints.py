@@ -89,10 +89,10 @@ class Checkpoints:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the folder for this run alone. Raises UserError while an equal run is in progress."""
+        """Hold the folder for this run alone. Raises UserError while an identical run is in progress."""
         with lock_folder(self.folder, wait=False) as is_ours:
             if not is_ours:
-                raise UserError(f"{self.folder}: an equal run is in progress; wait for it or stop it")
+                raise UserError(f"{self.folder}: an identical run is in progress; wait for it or stop it")
             yield
 
 
@@ -167,4 +167,4 @@ def _diff_inputs(before: Mapping[str, str], now: Mapping[str, str]) -> Iterator[
     """Other data, by file, other code, another torch."""
     names = sorted(name for name in {*before, *now} - {"params"} if before.get(name) != now.get(name))
     for name in names:
-        yield f"torch {before.get(name)} -> {now.get(name)}" if name == "torch" else f"other {name}"
+        yield f"torch {before.get(name)} -> {now.get(name)}" if name == "torch" else f"different {name}"

@@ -156,7 +156,7 @@ class Trainer:
         with watching, stops as stop, self.clips.read_ahead(coming):
             self._monitor.warn(f"train: {len(self.clips)} clips, {self.clips.source}")
             if self.step:
-                self._monitor.warn(f"train: going on from step {self.step} of {self.steps}, saved by an equal run")
+                self._monitor.warn(f"train: resuming from step {self.step} of {self.steps}, saved by an identical run")
             while not self.finished:
                 self._metrics.add(self._take_step())
                 self.step += 1

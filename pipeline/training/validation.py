@@ -141,7 +141,7 @@ def open_validation_set(
     # The discriminator of mixed batches judges whole groups.
     count = min(params.validation.clips, len(val), len(train)) // params.group_clips * params.group_clips
     if count < LEAST:
-        message = f"{len(val)} clips of the split val and {len(train)} of train, of at most {params.validation.clips}"
+        message = f"{len(val)} clips of the val split and {len(train)} of train, of at most {params.validation.clips}"
         print(f"train: no validation: {message}; it takes {LEAST} of each", file=sys.stderr)
         return None
     val = select_evenly(val, count)

@@ -170,7 +170,7 @@ class ShardMaker:
         for outcome in value if isinstance(value, list) else [None]:
             part, checked = _check_outcome(task, outcome)
             if part not in parts or part in taken:
-                raise BadAnswer(f"a part that was not asked for: {part[:80]!a}")
+                raise BadAnswer(f"a part that was not requested: {part[:80]!a}")
             if isinstance(checked, _Announced):
                 end = at + checked.windows * count_clip_bytes(task.shape)
                 if end > len(frames):

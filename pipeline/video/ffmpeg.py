@@ -82,7 +82,7 @@ def read_program_version() -> str:
     try:
         answer = subprocess.run([find_executable(), "-version"], capture_output=True, text=True, check=True, timeout=60)
     except (RuntimeError, OSError, subprocess.SubprocessError) as error:
-        raise UserError(f"the ffmpeg in imageio-ffmpeg does not run ({error}); install imageio-ffmpeg anew") from None
+        raise UserError(f"the ffmpeg in imageio-ffmpeg does not run ({error}); reinstall imageio-ffmpeg") from None
     return answer.stdout.split()[2]
 
 

@@ -58,7 +58,7 @@ def read_header(content: bytes) -> PictureHeader:
             return _read_webp(content)
     except (struct.error, IndexError):
         raise DecodeError("its header is not whole") from None
-    raise DecodeError("it is no JPEG, PNG or WebP picture")
+    raise DecodeError("it is not a JPEG, PNG or WebP image")
 
 
 def _read_jpeg(content: bytes) -> PictureHeader:

@@ -155,7 +155,7 @@ def _find_video_track(data: bytes, tracks: _Element) -> _Track:
             continue
         parts = {part.id: part for part in split_elements(data, track.start, track.end)}
         if track.id != TRACK or not parts.keys() >= {NUMBER, KIND, CODEC}:
-            raise UnsupportedFile("no whole track")
+            raise UnsupportedFile("an incomplete track")
         numbers.append(_read_number(data, parts[NUMBER]))
         kind = _read_number(data, parts[KIND])
         if kind == VIDEO_KIND:
@@ -290,5 +290,5 @@ def split_elements(data: bytes, start: int, end: int) -> Iterator[_Element]:
 def _read_number(data: bytes, element: _Element) -> int:
     """The value of an integer element. Raises UnsupportedFile."""
     if not 1 <= element.end - element.start <= 8:
-        raise UnsupportedFile(f"element {element.id:x} is no number")
+        raise UnsupportedFile(f"element {element.id:x} is not a number")
     return int.from_bytes(data[element.start : element.end])

@@ -69,7 +69,7 @@ def test_few_right_answers_are_no_knowledge(tmp_path, monkeypatch, pairs, told):
     monkeypatch.chdir(tmp_path)
     assert told in run(write_sheet(tmp_path / "a.csv", "ann", pairs, pairs)).output
     wrong = run(write_sheet(tmp_path / "b.csv", "ann", 0, pairs)).output
-    assert ("people take generated clips for the real ones" in wrong) == (pairs > 5)
+    assert ("people mistake generated clips for real ones" in wrong) == (pairs > 5)
 
 
 def test_the_interval_of_equal_answers_is_that_of_another_implementation(tmp_path):
@@ -92,7 +92,7 @@ def test_the_table_says_what_the_interval_means(tmp_path, monkeypatch):
     assert "[red]ann" in guessed.output
     assert "do not show" in guessed.output
     known = run(write_sheet(tmp_path / "b.csv", "bob", 19))
-    assert "people know real clips from generated ones" in known.output
+    assert "people can tell real from generated clips" in known.output
 
 
 def test_figures_are_printed_for_machines_with_those_of_the_judges_beside(tmp_path):
@@ -121,8 +121,8 @@ def test_figures_are_printed_for_machines_with_those_of_the_judges_beside(tmp_pa
         (f"{HEADER}\nabc,ann,1,left,left\nabc,ann,1,right,left\n", "line 3: ann has answered pair 1 already"),
         (f"{HEADER}\nabc,ann,1,left,left\nabc,bob,1,right,right\n", "line 3: says that the real clip of pair 1"),
         (f"{HEADER}\nabc,ann,1,left,left\nxyz,ann,2,right,right\n", "line 3: of test xyz"),
-        (f'{HEADER}\n"abc,ann\n', "no table of comma-separated values"),
-        ("\xff\xfe\x00", "no table of comma-separated values"),
+        (f'{HEADER}\n"abc,ann\n', "not a CSV table"),
+        ("\xff\xfe\x00", "not a CSV table"),
     ],
 )
 def test_a_bad_sheet_is_refused_by_file_and_line(tmp_path, text, told):

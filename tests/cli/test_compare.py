@@ -56,7 +56,7 @@ def test_json_holds_everything(folders):
     found = json.loads(compare(*folders, "--json")[0])
     assert found["joint_accuracy"]["real"] is True
     assert found["joint_accuracy"]["a"] == A["joint_accuracy"]
-    assert found["recall"]["chance"] is None
+    assert found["recall"]["p_value"] is None
 
 
 def test_an_evaluation_does_not_differ_from_itself(folders):
@@ -88,12 +88,12 @@ def test_revisions_and_experiments_are_read_from_the_cache(tmp_path, monkeypatch
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(project.folder)
     assert "1 of 2 differences are real" in compare("HEAD", "exp-b")[0]
-    with pytest.raises(UserError, match="exp-c: no file or folder, and no revision or experiment"):
+    with pytest.raises(UserError, match="exp-c: not a file or folder, nor a revision or experiment"):
         compare("HEAD", "exp-c")
     clone = project.clone(tmp_path / "clone")  # without the cache
     monkeypatch.chdir(clone.folder)
     monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(clone.folder / ".dvc/site"))  # and without what DVC remembers
-    with pytest.raises(UserError, match=r"HEAD: no file or folder, and no revision .* that is in the cache"):
+    with pytest.raises(UserError, match=r"HEAD: not a file or folder, nor a revision .* is in the cache"):
         compare("HEAD", "HEAD")
 
 
@@ -102,16 +102,16 @@ def test_revisions_and_experiments_are_read_from_the_cache(tmp_path, monkeypatch
     [
         ("{", "not JSON"),
         ("\xff", "not JSON"),
-        ("[]", "holds no figures of an evaluation by their names"),
-        ("3", "holds no figures of an evaluation by their names"),
-        ('{"figures": []}', "holds no figures of an evaluation by their names"),
+        ("[]", "has no metrics of an evaluation"),
+        ("3", "has no metrics of an evaluation"),
+        ('{"figures": []}', "has no metrics of an evaluation"),
         ('{"mmd": 3}', "holds mmd without its interval, as metrics.json does"),
         ('{"mmd": null}', "holds mmd without its interval, as metrics.json does"),
-        ('{"mmd": {"odd": 3}}', "mmd is no figure of an evaluation"),
-        ('{"mmd": {"value": 3, "odd": 3}}', "mmd is no figure of an evaluation"),
-        ('{"mmd": "3"}', "mmd is no figure of an evaluation"),
-        ('{"mmd": {"value": "3"}}', "mmd has ['3', None, None] for a figure and its interval"),
-        ('{"mmd": {"value": NaN}}', "mmd has [nan, None, None] for a figure and its interval"),
+        ('{"mmd": {"odd": 3}}', "mmd is not a metric of an evaluation"),
+        ('{"mmd": {"value": 3, "odd": 3}}', "mmd is not a metric of an evaluation"),
+        ('{"mmd": "3"}', "mmd is not a metric of an evaluation"),
+        ('{"mmd": {"value": "3"}}', "mmd has ['3', None, None] as its value and interval"),
+        ('{"mmd": {"value": NaN}}', "mmd has [nan, None, None] as its value and interval"),
     ],
 )
 def test_what_is_no_evaluation_is_named_with_what_is_wrong(folders, text, told):
@@ -131,5 +131,5 @@ def test_a_folder_without_an_evaluation_is_named(folders, tmp_path):
     with pytest.raises(UserError, match=r"holds neither intervals\.json nor data/evaluation/intervals\.json"):
         compare(tmp_path, folders[1])
     write_json(folders[1], {"other": A["mmd"]})
-    with pytest.raises(UserError, match="no figure in common"):
+    with pytest.raises(UserError, match="no metric in common"):
         compare(*folders)

@@ -158,4 +158,4 @@ def test_another_torch_processor_or_number_of_threads_than_that_of_the_run_is_to
     assert state == "warn"
     for key, name in ENVIRONMENT.items():
         if key in told:
-            assert f"other {name}: {told[key]}, here " in text
+            assert f"{name}: {told[key]}, here " in text

@@ -123,7 +123,7 @@ def test_every_metric_stands_beside_real_clips_and_the_floor(real):
 
 def test_noise_differs_from_real_clips(real, noise):
     found = find_differences(figures(real[0]), figures(noise))
-    different = {name for name, one in found.items() if one.real}
+    different = {name for name, one in found.items() if one.significant}
     assert {"motion_direction", "category_accuracy", "flicker", "frechet"} <= different
     assert found["motion_direction"].value < 0 < found["frechet"].value
 
@@ -138,7 +138,7 @@ def test_the_generator_stands_beside_and_the_csv_holds_the_controls(project, rea
     finally:
         shutil.rmtree(last.parent)
     assert printed.split("\n")[1].split()[:3] == ["metric", "few/", "model"]
-    assert "warning: data/evaluation is of another judge or other real clips" in warned
+    assert "warning: data/evaluation was made with another judge or other real clips" in warned
     assert ": n/a, clips that it applies to: 1, needed: 10" in printed
     with (tmp_path / "all.csv").open(newline="") as file:
         found = {(row["set"], row["metric"]): row["value"] for row in csv.DictReader(file)}
@@ -171,7 +171,7 @@ def test_what_cannot_be_judged_is_listed_with_its_reason(project, tmp_path):
         "mute.mp4": "no_words",
         "short.mp4": "too_short",
     }
-    assert all(f"left out: {drop['id']}: {drop['reason']}" in warned for drop in told["left_out"])
+    assert all(f"dropped: {drop['id']}: {drop['reason']}" in warned for drop in told["left_out"])
     assert told["clips"] == 3
     assert sorted(told["unknown"]["object"]) == ["a thing falls", f"pushing a hat {LEFT}"]
     assert told["unknown"]["category"] == ["a thing falls"]
@@ -195,12 +195,12 @@ def test_what_is_missing_is_named(project, tmp_path):
         evaluate(project, tmp_path, "--data", str(tmp_path))
     with pytest.raises(UserError, match=r"neither it nor a folder in it holds metadata\.csv"):
         evaluate(project, tmp_path)
-    with pytest.raises(UserError, match=r"absent: no such folder; give one of videos"):
+    with pytest.raises(UserError, match=r"absent: no such folder; give a folder of videos"):
         evaluate(project, tmp_path / "absent")
     with pytest.raises(UserError, match=r"ends with \.json or \.csv"):
         evaluate(project, tmp_path, "-o", "x.txt")
     folder = write_folder(tmp_path / "none", [("absent.mp4", None, "pushing a mug")])
-    with pytest.raises(UserError, match=r"none of its 1 clips can be judged \(missing_video: 1\)"):
+    with pytest.raises(UserError, match=r"none of its 1 clips can be evaluated \(missing_video: 1\)"):
         evaluate(project, folder)
 
 

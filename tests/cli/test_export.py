@@ -77,7 +77,7 @@ def test_a_part_that_is_absent_or_a_folder_or_a_pointer_is_told_with_the_way_to_
 @pytest.mark.parametrize("name", ["Apache 2.0", "MIT", "-", "a: b"])
 def test_a_licence_is_named_as_the_hub_names_it(name):
     answer = CliRunner().invoke(app, ["export", "mine", "--no-onnx", "--licence", name])
-    assert repr(name) in str(answer.exception) and "write it as apache-2.0" in str(answer.exception)
+    assert repr(name) in str(answer.exception) and "such as apache-2.0" in str(answer.exception)
     assert not Path("mine").exists()
 
 
@@ -98,7 +98,7 @@ def test_the_card_names_code_of_a_users_own_also_without_a_package_and_as_a_key(
     save_stirred(tmp_path / "data/model", tiny_params(penalties={"calm:penalise": 1.0}, adversarial="mine.gan:Fair"))
     export("mine", "--no-onnx")
     card = Path("mine/README.md").read_text(encoding="utf-8")
-    assert "It needs code of its own beside it: calm:penalise, mine.gan:Fair.\n" in card
+    assert "It needs custom code: calm:penalise, mine.gan:Fair.\n" in card
 
 
 @pytest.mark.parametrize("owner", ["this model", "another", "nobody"])
@@ -120,7 +120,7 @@ def test_an_exported_graph_is_taken_for_the_model_beside_it_and_draws_several_cl
     assert set(json.loads(printed)["files"]) == {"README.md", "config.json", "generator.onnx", "model.safetensors"}
     card = (folder / "README.md").read_text(encoding="utf-8")
     assert 'license: "cc-by-4.0"' in card and "- data: our own clips" in card
-    assert "of any number of clips in a pass" in card
+    assert "for any number of clips per run" in card
     assert find_model_files(folder).graph.exists()
     quick = from_pretrained(folder, exact=False)
     assert quick.provenance(quick.encode(CAPTION))["runtime"] == "onnxruntime"
@@ -138,7 +138,7 @@ def test_a_folder_that_is_there_is_left_as_it_is(run):
 
 def test_nothing_is_left_of_an_export_that_fails(run):
     (run / "data/model/generator.safetensors").write_bytes(b"broken")
-    with pytest.raises(UserError, match="do not fit each other"):
+    with pytest.raises(UserError, match="do not match"):
         CliRunner().invoke(app, ["export", "mine", "--no-onnx"], catch_exceptions=False)
     assert sorted(path.name for path in run.iterdir()) == ["data"]
 
@@ -164,7 +164,7 @@ def test_a_damaged_graph_of_an_export_is_to_be_exported_again(exported, tmp_path
     graph.write_bytes(graph.read_bytes()[:-8])
     from_pretrained("mine", exact=False)
     told = capsys.readouterr().err
-    assert "note: torch draws, not mine/generator.onnx" in told and told.endswith("; repeat `t2v export`\n")
+    assert "note: using torch instead of mine/generator.onnx" in told and told.endswith("; repeat `t2v export`\n")
 
 
 def test_markup_in_names_is_text_in_the_card():

@@ -110,5 +110,5 @@ def test_settings_are_read_where_dvc_reads_them(monkeypatch):
 @pytest.mark.parametrize("stages", ["5", "{a: 5}", "{a: {outs: [{md5: b}]}}", "{a: {outs: 5}}"])
 def test_a_lock_file_of_another_shape_is_named(tmp_path, stages):
     (tmp_path / "dvc.lock").write_text(f"schema: '2.0'\nstages: {stages}\n")
-    with pytest.raises(UserError, match=f"^{tmp_path}/dvc.lock: no lock file of DVC .*; `git checkout "):
+    with pytest.raises(UserError, match=f"^{tmp_path}/dvc.lock: not a lock file of DVC .*; `git checkout "):
         read_steps(tmp_path)

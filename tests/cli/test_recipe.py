@@ -73,7 +73,7 @@ def test_the_defaults_come_back_after_any_recipe(folder):
 def test_a_file_with_changes_of_ones_own_is_replaced_only_on_demand(folder):
     params = folder / "params.yaml"
     params.write_text(params.read_text().replace("seed: 17", "seed: 18"))
-    with pytest.raises(UserError, match=r"holds changes of yours .*--force"):
+    with pytest.raises(UserError, match=r"has your own changes .*--force"):
         recipe("write", "demo")
     assert "seed: 18" in params.read_text()
     recipe("write", "demo", "--force")
@@ -262,7 +262,7 @@ def test_an_unknown_recipe_is_answered_with_the_nearest():
         ("# x\nseeed: 5\n", "recipes/mine.yaml has 1 wrong value.*seeed: no such key; did you mean seed"),
         ("# x\nclip:\n  height: tall\n", "clip.height"),
         ("# x\nseed: [\n", "recipes/mine.yaml: not YAML"),
-        ("# x\n- 5\n", "recipes/mine.yaml: holds no keys"),
+        ("# x\n- 5\n", "recipes/mine.yaml: has no keys"),
         ("# x\nclip: 5\n", "recipes/mine.yaml has 1 wrong value.*clip"),
     ],
 )
@@ -278,5 +278,5 @@ def test_a_wrong_recipe_is_refused_before_anything_is_written(folder, text, told
 def test_outside_a_project_the_way_is_told(tmp_path, monkeypatch):
     (tmp_path / "empty").mkdir()
     monkeypatch.chdir(tmp_path / "empty")
-    with pytest.raises(UserError, match=r"no recipes in .*run in the project's folder"):
+    with pytest.raises(UserError, match=r"no recipes in .*run this in the project folder"):
         recipe("list")

@@ -69,7 +69,7 @@ def test_files_that_were_deleted_are_made_again_to_the_byte(capsys):
 
 def test_files_made_again_overwrite_neither_each_other_nor_what_they_are_compared_with(capsys):
     shutil.copytree("made", "more")
-    with pytest.raises(UserError, match=r"--out again: made/0\.png and more/0\.png have one name there"):
+    with pytest.raises(UserError, match=r"--out again: made/0\.png and more/0\.png have the same name"):
         reproduce([Path("made"), Path("more")], out=Path("again"))
     kept = Path("made/0.png").read_bytes()
     with pytest.raises(UserError, match=r"--out more/[.][.]/made: made/0\.png would be overwritten"):
@@ -99,7 +99,7 @@ def test_altered_pixels_are_named_although_the_file_was_sealed_anew(capsys):
     Path("made/3.npz").write_bytes(seal(Path("made/3.npz").read_bytes(), ".npz"))
     told = said(capsys, "made/3.npz", code=1)["made/3.npz"]
     assert "differs; 1 of 8192 pixels differ, by 1 of 255 at most; the first at 0, 2, 5, 7 of 4, 8, 16, 16" in told
-    assert "made alike here, so the file has been altered" in told
+    assert "reproduced under the same conditions, so the file has been altered" in told
 
 
 def test_another_model_is_named_and_the_right_one_is_taken_where_it_is_named(capsys):
@@ -109,7 +109,7 @@ def test_another_model_is_named_and_the_right_one_is_taken_where_it_is_named(cap
     data[-1] ^= 1
     weights.write_bytes(data)
     told = said(capsys, "made/0.png", code=1)["made/0.png"]
-    assert told.startswith("not made again; made by the model ")
+    assert told.startswith("not reproduced; made by the model ")
     assert "name its folder by --model" in told
     assert said(capsys, "made/0.png", model=Path("exported")) == {"made/0.png": "equal"}
     told = said(capsys, "made/0.png", model=Path("data/model"), code=1)["made/0.png"]
@@ -118,13 +118,13 @@ def test_another_model_is_named_and_the_right_one_is_taken_where_it_is_named(cap
 
 def test_a_file_without_provenance_and_one_that_is_none_are_refused(capsys):
     Image.new("RGB", (8, 8)).save("plain.png")
-    assert "says nothing of how it was made" in said(capsys, "plain.png", code=1)["plain.png"]
+    assert "has no provenance" in said(capsys, "plain.png", code=1)["plain.png"]
     Path("broken.gif").write_bytes(b"GIF89a")
-    assert "says nothing of how it was made" in said(capsys, "broken.gif", code=1)["broken.gif"]
+    assert "has no provenance" in said(capsys, "broken.gif", code=1)["broken.gif"]
     with pytest.raises(UserError, match=r"away\.png: no such file"):
         reproduce([Path("away.png")])
     Path("a.txt").write_bytes(b"x")
-    with pytest.raises(UserError, match=r"a\.txt: is no kind of file that is rendered here; \.png, "):
+    with pytest.raises(UserError, match=r"a\.txt: is not a type of file that is rendered here; those are \.png, "):
         reproduce([Path("a.txt")])
 
 
@@ -133,14 +133,14 @@ def test_facts_that_cannot_be_are_refused_since_a_file_may_come_from_anybody(cap
     frames = np.zeros((4, 16, 16, 3), np.uint8)
     told = {"made_by": "pipeline.cli.sample", "caption": CAPTION, "environment": {"threads": 1}, **facts}
     export_samples([Row("", [Block("", [Window("", frames)])])], Path("odd.png"), scale=1, fps=8, provenance=told)
-    assert "what it says of how it was made" in said(capsys, "odd.png", code=1)["odd.png"]
+    assert "its provenance is invalid" in said(capsys, "odd.png", code=1)["odd.png"]
 
 
 def test_steps_of_a_stage_without_their_guidance_are_refused(capsys):
     told = {"made_by": "stages.render_samples", "environment": {"threads": 1}, "render": {}, "steps": 2}
     frames = np.zeros((4, 16, 16, 3), np.uint8)
     export_samples([Row("", [Block("", [Window("", frames)])])], Path("odd.png"), scale=1, fps=8, provenance=told)
-    assert "names one of steps and guidance" in said(capsys, "odd.png", code=1)["odd.png"]
+    assert "has only one of steps and guidance" in said(capsys, "odd.png", code=1)["odd.png"]
 
 
 def test_a_sample_that_names_no_environment_is_made_again_in_the_own_one(capsys):
@@ -165,7 +165,7 @@ def test_a_section_that_is_none_of_params_is_refused(capsys, section):
     frames = np.zeros((4, 16, 16, 3), np.uint8)
     export_samples([Row("", [Block("", [Window("", frames)])])], Path("odd.png"), scale=1, fps=8, provenance=told)
     answer = said(capsys, "odd.png", code=1)["odd.png"]
-    assert answer.startswith(f"not made again; params.yaml with what the file says of {section} has ")
+    assert answer.startswith(f"not reproduced; params.yaml with the section {section} of the file's provenance has ")
 
 
 def test_another_torch_and_another_processor_are_told():

@@ -96,7 +96,7 @@ def test_more_clips_than_memory_holds_are_refused_before_they_are_drawn(trained,
     with pytest.raises(UserError) as caught:
         drawn(trained, name, "--n", "1000000000")
     assert str(caught.value).startswith(f"{name}: 1000000000 clips ")
-    assert str(caught.value).endswith(f" GB are free; lower --n (another --seed draws other clips){way_out}")
+    assert str(caught.value).endswith(f" GB are free; lower --n (another --seed gives other clips){way_out}")
     assert not list(Path().iterdir())
 
 
@@ -143,7 +143,7 @@ def test_every_kind_of_file_can_be_read_and_tells_how_it_was_made(trained, endin
 def test_unknown_words_are_told_of_and_a_caption_of_them_alone_is_refused(trained, capsys):
     drawn(trained, "out.npz", caption="pushing a xylophone from left to right")
     assert "never seen xylophone" in capsys.readouterr().err
-    with pytest.raises(UserError, match="knows no word of 'juggling xylophones'"):
+    with pytest.raises(UserError, match="knows none of the words in 'juggling xylophones'"):
         drawn(trained, "none.npz", caption="juggling xylophones")
     with pytest.raises(UserError, match="holds no word"):
         drawn(trained, "none.npz", caption="?!")
@@ -170,12 +170,12 @@ def cut(path):
     ("change", "message"),
     [
         (shutil.rmtree, r"data/model: no such folder; "),
-        (lambda model: cut(model / "generator.safetensors"), "do not fit each other"),
+        (lambda model: cut(model / "generator.safetensors"), "do not match"),
         (lambda model: (model / "generator.safetensors").unlink(), r"generator\.safetensors: no such file"),
         (lambda model: (model / "model.json").unlink(), r"model\.json: no such file"),
         (lambda model: (model / "model.json").write_text("{"), r"model\.json: not JSON"),
-        (lambda model: (model / "model.json").write_text("[1]"), "do not fit each other"),
-        (lambda model: (model / "model.json").write_text("{}"), "do not fit each other"),
+        (lambda model: (model / "model.json").write_text("[1]"), "do not match"),
+        (lambda model: (model / "model.json").write_text("{}"), "do not match"),
     ],
 )
 def test_a_model_that_is_not_whole_is_refused_with_the_way_out(trained, folder, change, message):
@@ -215,7 +215,7 @@ def test_a_model_of_another_vocabulary_is_refused(trained, folder):
         description["vocabulary"]["words"].append("xylophone")
         (model / "model.json").write_text(json.dumps(description))
 
-    with pytest.raises(UserError, match="do not fit each other"):
+    with pytest.raises(UserError, match="do not match"):
         Model(broken(trained, folder, change) / "data/model")
 
 
@@ -260,9 +260,9 @@ def test_clips_of_a_graph_do_not_depend_on_how_many_are_drawn(exported):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda data: cut(data / "onnx/generator.onnx"), "no graph of a generator"),
-        (lambda data: (data / "onnx/generator.onnx").write_bytes(b""), "no graph of a generator"),
-        (lambda data: reweigh(data / "model/generator.safetensors"), "it was made of another model"),
+        (lambda data: cut(data / "onnx/generator.onnx"), "not the graph of a generator"),
+        (lambda data: (data / "onnx/generator.onnx").write_bytes(b""), "not the graph of a generator"),
+        (lambda data: reweigh(data / "model/generator.safetensors"), "it was exported from another model"),
     ],
 )
 def test_a_graph_that_does_not_fit_is_told_of_and_torch_draws(exported, folder, capsys, change, said):
@@ -270,8 +270,8 @@ def test_a_graph_that_does_not_fit_is_told_of_and_torch_draws(exported, folder, 
     change(folder / "data")
     path = drawn(folder, "out.npz")
     told = capsys.readouterr().err
-    assert told.startswith("note: torch draws, not ")
-    assert said in told and "`dvc repro export` makes it anew" in told
+    assert told.startswith("note: using torch instead of ")
+    assert said in told and "`dvc repro export` recreates it" in told
     assert "runtime" not in read_provenance(path)
 
 
@@ -284,5 +284,5 @@ def reweigh(path):
 
 
 def test_steps_of_a_model_that_draws_in_one_pass_are_refused(trained):
-    with pytest.raises(UserError, match="--steps and --guidance are of models trained by flow"):
+    with pytest.raises(UserError, match="--steps and --guidance are for flow models"):
         drawn(trained, "out.npz", "--steps", "3")

@@ -76,7 +76,7 @@ def test_points_end_with_the_stage_that_is_named_and_run_what_it_needs(root, mon
 )
 def test_points_end_with_no_stage_before_training_and_none_that_they_do_not_run(root, monkeypatch, key, until):
     monkeypatch.chdir(root)
-    with pytest.raises(UserError, match=f"--until {until}: points of this sweep may end with ") as caught:
+    with pytest.raises(UserError, match=f"--until {until}: points of this sweep can end with ") as caught:
         split_stages([key], until)
     may = str(caught.value).rpartition("with ")[2].split(", ")
     trained = ["evaluate", "export", "render", "report", "train"]
@@ -90,7 +90,9 @@ def test_databases_of_dvc_that_cannot_be_opened_are_told(root, tmp_path, monkeyp
     for path in tmp_path.rglob("cache.db*"):
         path.unlink()
         path.mkdir()
-    with pytest.raises(UserError, match=f"^{tmp_path}: unable to open database file, says DVC"):
+    with pytest.raises(
+        UserError, match=f"^{tmp_path}: DVC's database .*fails: unable to open database file; make room"
+    ):
         split_stages(["seed"])
 
 
@@ -162,7 +164,7 @@ def test_where_slurm_is_not_it_says_so_also_of_jobs_that_may_be_left(tmp_path, m
 
 def test_jobs_on_a_cluster_that_only_another_version_knows_are_left_to_it():
     left = Sweep("far", Plan(("seed=1,2",)), Origin("", "", (), (), (), "", 1, engine="pbs"))
-    with pytest.raises(UserError, match=r"^runs/sweeps/far/sweep\.json: its points were given to 'pbs', of which this"):
+    with pytest.raises(UserError, match=r"^runs/sweeps/far/sweep\.json: its points run on 'pbs', which this"):
         end_jobs(left, ["far-1"], 0.0)
 
 
@@ -175,9 +177,9 @@ def test_jobs_on_a_cluster_that_only_another_version_knows_are_left_to_it():
         (["nonsense"], "write KEY=VALUE"),
         (["train.mismatched=0.0..1.0"], "say how many points to draw from it"),
         (["logging.sample_clips=1,2"], "no stage depends on logging.sample_clips"),
-        (["train.mismatched=0,1", "--minimise", "frechet"], "with the number of --points"),
+        (["train.mismatched=0,1", "--minimise", "frechet"], "and the number of --points"),
         (["training_seed=1,2", "--seeds", "2"], "--seeds sets training_seed"),
-        (["train.mismatched=0,1", "--until", "judge"], "--until judge: points of this sweep may end with train, "),
+        (["train.mismatched=0,1", "--until", "judge"], "--until judge: points of this sweep can end with train, "),
         (["seed=1,2", "--points", "2", "--minimise", "frechet", "--until", "train"], "none writes metrics.json"),
     ],
 )
@@ -214,7 +216,7 @@ def test_a_sweep_is_named_beside_experiments_of_any_name(tmp_path, monkeypatch):
     for name in ("one", "sweep-1-2"):
         subprocess.run(["git", "update-ref", f"refs/exps/ab/cd/{name}", "HEAD"], check=True)
     assert find_free_name("") == "sweep-2"
-    with pytest.raises(UserError, match="--name sweep-1: there are experiments of that name already"):
+    with pytest.raises(UserError, match="--name sweep-1: experiments of that name already exist"):
         find_free_name("sweep-1")
 
 
@@ -224,7 +226,7 @@ def test_a_name_is_taken_from_the_start_of_a_sweep_and_free_again_where_it_was_n
     subprocess.run(["git", "init", "--quiet"], check=True)
     with lock_sweep(FOLDER / "sweep-1"):
         assert find_free_name("") == "sweep-2"
-        with pytest.raises(UserError, match="--name sweep-1: there are experiments of that name already"):
+        with pytest.raises(UserError, match="--name sweep-1: experiments of that name already exist"):
             find_free_name("sweep-1")
     assert find_free_name("") == find_free_name("sweep-1") == "sweep-1"
 
@@ -244,7 +246,7 @@ def test_a_name_that_no_folder_or_list_of_jobs_can_hold_is_refused(tmp_path, mon
     """With a slash, points would be done and never found; with a comma, Slurm would end none of their jobs."""
     monkeypatch.chdir(tmp_path)
     subprocess.run(["git", "init", "--quiet"], check=True)
-    with pytest.raises(UserError, match=f"--name {name}: cannot name experiments; use letters"):
+    with pytest.raises(UserError, match=f"--name {name}: not a valid name for experiments; use letters"):
         find_free_name(name)
 
 

@@ -74,7 +74,7 @@ def test_means_intervals_differences_front_and_failures_are_told():
     assert "0.850 ± 0." in printed
     assert "density" in printed
     assert "2 < 1, 3 < 1, 3 < 2" in printed
-    assert "2 of 2 metrics differ between points" in printed
+    assert "2 of 2 metrics differ significantly between points" in printed
     assert "1 of 9 runs are missing: weights-9" in printed
     assert "weights-9 failed: error: the loss is not finite" in printed
 
@@ -178,7 +178,7 @@ def test_curves_are_drawn(tmp_path, name):
         (["weight"], "no such sweep in runs/sweeps; did you mean weights?"),
         (["weights", "--metric", "densit"], "no run of weights has such a metric; did you mean density?"),
         (["weights", "--fidelity", "recal"], "did you mean recall?"),
-        (["weights", "--out", "a.pdf"], "can draw .svg and .png"),
+        (["weights", "--out", "a.pdf"], "must end with .svg or .png"),
     ],
 )
 def test_what_is_not_there_is_answered_with_the_nearest(arguments, told):

@@ -154,7 +154,7 @@ def test_what_cannot_be_signed_is_refused_in_one_message(ours, theirs, tmp_path)
     with pytest.raises(UserError, match=r"must end with \.png"):
         sign(file, Path("out.gif"), ours.chain, ours.key)
     Image.new("RGB", (8, 8)).save("plain.png")
-    with pytest.raises(UserError, match="says nothing of how it was made"):
+    with pytest.raises(UserError, match="has no provenance"):
         sign(Path("plain.png"), Path("out.png"), ours.chain, ours.key)
     assert not Path("out.png").exists()
 
@@ -236,4 +236,4 @@ def test_a_file_is_read_with_what_it_tells():
 
 def test_a_file_that_is_named_twice_is_counted_once(capsys):
     verify([Path("made"), Path("made/0.png")], quick=True)
-    assert capsys.readouterr().out.startswith("8 of 8 rendered files are whole")
+    assert capsys.readouterr().out.startswith("8 of 8 rendered files are intact")

@@ -51,7 +51,10 @@ def test_what_is_printed_has_an_end(capsys):
 @pytest.mark.parametrize(
     ("word", "message"),
     [
-        ("lie", r"\Alabels\.csv: cannot be read: the worker was not to be trusted: it says lie; a file in it may have"),
+        (
+            "lie",
+            r"\Alabels\.csv: cannot be read: the worker sent an invalid answer: it says lie; a file in it may have",
+        ),
         ("endlessly", r"\Alabels\.csv: 9 bytes are read from it, and 8 are the most; read less at once"),
         ("gorge", r"\Alabels\.csv: too large for the memory of this machine"),
         ("swell", r"\Alabels\.csv: too large for the memory of this machine"),

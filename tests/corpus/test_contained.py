@@ -203,7 +203,7 @@ def test_a_damaged_archive_is_skipped_where_names_are_looked_for_anywhere(videos
         "frames.zip/set/clip7/*.jpg",
         "shard-0.tar/00001.mp4",
     ]
-    assert "bad.zip is skipped: bad.zip is no zip archive, or is cut off" in capsys.readouterr().err
+    assert "bad.zip is skipped: bad.zip is not a zip archive, or is cut off" in capsys.readouterr().err
 
 
 def test_links_to_what_dvc_keeps_are_followed(tmp_path):

@@ -180,12 +180,12 @@ def attempt(tmp_path, monkeypatch):
         pytest.param("write-outside", "refused: PermissionError(13, 'Permission denied')", marks=pytest.mark.slow),
         pytest.param("write-video", "refused: PermissionError(13, 'Permission denied')", marks=pytest.mark.slow),
         pytest.param("remove-video", "refused: PermissionError(13, 'Permission denied')", marks=pytest.mark.slow),
-        pytest.param("connect", "what its sandbox forbids (SIGSYS), 2 times", marks=pytest.mark.slow),
-        pytest.param("start-program", "what its sandbox forbids (SIGSYS), 2 times", marks=pytest.mark.slow),
+        pytest.param("connect", "that its sandbox forbids (SIGSYS), 2 times", marks=pytest.mark.slow),
+        pytest.param("start-program", "that its sandbox forbids (SIGSYS), 2 times", marks=pytest.mark.slow),
         pytest.param("make-code", "refused: PermissionError(1, 'Operation not permitted')", marks=pytest.mark.slow),
-        pytest.param("send-pickle", "not to be trusted: a message of kind b'c'", marks=pytest.mark.slow),
-        pytest.param("claim-huge-length", "not to be trusted: a message of kind b'a'", marks=pytest.mark.slow),
-        pytest.param("nest-deeply", "not to be trusted: a message that is not JSON", marks=pytest.mark.slow),
+        pytest.param("send-pickle", "sent an invalid answer: a message of kind b'c'", marks=pytest.mark.slow),
+        pytest.param("claim-huge-length", "sent an invalid answer: a message of kind b'a'", marks=pytest.mark.slow),
+        pytest.param("nest-deeply", "sent an invalid answer: a message that is not JSON", marks=pytest.mark.slow),
     ],
 )
 def test_a_reader_that_is_taken_over_does_nothing_and_is_told_in_one_message(attempt, name, message):
@@ -197,4 +197,4 @@ def test_a_reader_that_is_taken_over_does_nothing_and_is_told_in_one_message(att
 @sandboxed
 def test_a_wrong_answer_names_the_labels_and_leaves_what_was_made(attempt):
     told = attempt(answer={"rows": [1], "bytes": [0] * 17}, content="")
-    assert "labels.json: cannot be read: the worker was not to be trusted: 0 texts in place of 1; a file in" in told
+    assert "labels.json: cannot be read: the worker sent an invalid answer: 0 texts in place of 1; a file in" in told

@@ -90,7 +90,7 @@ def test_what_an_archive_takes_over_can_do_nothing(videos, tmp_path, monkeypatch
     plan = {"attempt": attempt, "secret": str(tmp_path / "secret"), "port": 9, "outside": str(tmp_path / "new")}
     (videos / "plan").write_text(json.dumps(plan))
     monkeypatch.setattr(sandboxing, "_send_found", planted_readers.send_videos)
-    with pytest.raises(UserError, match=r"refused|not to be trusted|forbids"):
+    with pytest.raises(UserError, match=r"refused|sent an invalid answer|forbids"):
         VideoLookup(videos, 1, sandbox="auto").find([("1", "x.tar/b.mp4")])
     assert not (tmp_path / "new").exists()
 

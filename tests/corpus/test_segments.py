@@ -56,7 +56,7 @@ def test_a_time_is_read_in_every_spelling(written: object, seconds: float | None
 
 @pytest.mark.parametrize("written", ["soon", "1:2:3:4", "12 x", "s", "PT", "--3", [1.0], True])
 def test_what_is_no_time_is_refused_by_its_value(written: object) -> None:
-    with pytest.raises(BadSegment, match="is no time"):
+    with pytest.raises(BadSegment, match="is not a time"):
         parse_time(written, SECONDS, end=False)
 
 
@@ -82,7 +82,7 @@ def test_milliseconds_and_frames_become_seconds() -> None:
         (3, 3, "from 3 to 3 s is empty"),
         (4, 3, "from 4 to 3 s is reversed"),
         (-1, 3, "begins at -1 s, before the video"),
-        ("x", 3, "'x' is no time"),
+        ("x", 3, "'x' is not a time"),
     ],
 )
 def test_a_part_without_a_length_says_why(start: object, end: object, fault: str) -> None:
@@ -116,9 +116,9 @@ def test_one_pair_and_none_are_read_and_what_is_no_pair_says_so() -> None:
     assert list_segments([1, 2], SECONDS) == [(Segment(1.0, 2.0), "")]
     assert list_segments("", SECONDS) == [(WHOLE, "")]
     assert list_segments({"start": 1, "end": 2}, SECONDS) == [(Segment(1.0, 2.0), "")]
-    assert list_segments({"a": 1}, SECONDS) == [(WHOLE, "{'a': 1} is no pair of start and end")]
-    assert list_segments([1, 2, 3], SECONDS) == [(WHOLE, "[1, 2, 3] is no pair of start and end")]
-    assert list_segments("tomorrow", SECONDS) == [(WHOLE, "'tomorrow' is no list of start and end")]
+    assert list_segments({"a": 1}, SECONDS) == [(WHOLE, "{'a': 1} is not a pair of start and end")]
+    assert list_segments([1, 2, 3], SECONDS) == [(WHOLE, "[1, 2, 3] is not a pair of start and end")]
+    assert list_segments("tomorrow", SECONDS) == [(WHOLE, "'tomorrow' is not a list of start and end")]
 
 
 def test_ids_of_parts_differ_and_sort_by_time() -> None:

@@ -94,7 +94,7 @@ def test_links_out_of_the_folder_are_refused_and_links_within_it_are_fine(videos
     for path in ("out.mp4", "away/secret.mp4", "chain.mp4", "climbing.mp4", "device.mp4"):
         assert refusal(videos, path) == (
             "unusable_path",
-            f"{path} is a link out of the videos folder, or lies behind one",
+            f"{path} is a link out of the videos folder, or is behind one",
         )
     (videos / "in.mp4").symlink_to("class/c.avi")
     (videos / "here").symlink_to("class")

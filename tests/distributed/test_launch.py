@@ -120,7 +120,7 @@ def test_two_processes_stop_together_go_on_and_end_with_the_networks_of_one(fini
     assert code == -signal.SIGKILL, printed
     code, printed = in_process(project, "none 99 0", T2V_DEVICES="cpu:2")
     assert code == 0, printed
-    assert "going on from step" in printed
+    assert "resuming from step" in printed
     assert_same_networks(project, finished)
     one, two = (json.loads((folder / "data/model/training.json").read_text()) for folder in (finished, project))
     assert two == pytest.approx(one, rel=0.05, abs=0.02)

@@ -60,7 +60,7 @@ def test_training_clips_have_the_contents_of_the_unseen_ones_and_near_duplicates
 def test_where_generated_clips_are_taken_for_real_there_is_no_unit_to_measure_in():
     figures = gap(around(1, 100), around(1, 100), around(1, 100))
     assert figures["discriminator_gap"].value is not None
-    reason = "the discriminator does not tell training clips from generated ones"
+    reason = "the discriminator does not distinguish training clips from generated ones"
     assert figures["discriminator_gap_ratio"].reason == reason
 
 
@@ -98,7 +98,7 @@ def test_it_is_the_discriminator_of_the_model(model):
 
 def test_absent_and_foreign_weights_are_named(model, tmp_path):
     read = Model(model)
-    with pytest.raises(UserError, match=r"discriminator\.safetensors: no such file; `dvc repro train` makes it"):
+    with pytest.raises(UserError, match=r"discriminator\.safetensors: no such file; `dvc repro train` creates it"):
         TrainedDiscriminator(tmp_path, read)
     (tmp_path / "discriminator.safetensors").write_bytes((model / "generator.safetensors").read_bytes())
     with pytest.raises(UserError, match="not the discriminator of this model"):

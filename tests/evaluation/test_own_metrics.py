@@ -77,7 +77,7 @@ def test_its_own_measurement_is_taken_once_for_each_set():
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("own = brightness", "is no pipeline.evaluation.metric.Metric; built in: "),
+        ("own = brightness", "is not of type pipeline.evaluation.metric.Metric; built in: "),
         ("other = 1", "has no own in "),
         (
             "own = ClipMetric(values=brightness, rules=())",
@@ -104,7 +104,7 @@ def test_a_metric_that_does_not_fit_is_refused_in_one_line_with_its_name(write, 
 
 def test_the_name_of_a_built_in_metric_is_taken(write):
     write("mmd = ClipMetric(values=brightness, rules=RULES)")
-    with pytest.raises(UserError, match="has the name of a built-in metric; call it other than mmd"):
+    with pytest.raises(UserError, match="has the name of a built-in metric; choose another name than mmd"):
         own("mmd")
     assert select_metrics(["mmd"]) == METRICS
 

@@ -64,7 +64,7 @@ def test_what_shuffled_captions_do_not_bring_to_chance_is_null_in_the_headline(m
     table[CHANCE][metric] = Figure(0.8, 0.7, 0.9, 60)
     told = summarise_table(table)
     for name in gone:
-        assert (told[name].value, told[name].reason) == (None, "withdrawn: its control did not move it")
+        assert (told[name].value, told[name].reason) == (None, "withdrawn: it failed a check on planted controls")
     assert told["category_accuracy"].value == 0.9
 
 
@@ -124,7 +124,7 @@ def test_a_rule_without_its_control_is_not_tried_and_withdraws_nothing():
     assert ("motion_direction", "backwards") in untried
     assert ("precision", "shuffled frames") in untried
     assert select_withdrawn(checks) == set()
-    assert list(summarise({}, checks))[-1].endswith(f"; {len(untried)} could not be tried")
+    assert list(summarise({}, checks))[-1].endswith(f"; {len(untried)} could not be tested")
 
 
 def test_scaled_runs_from_the_floor_to_the_ceiling():
@@ -145,7 +145,7 @@ def test_the_headline_has_every_key_that_the_demo_is_judged_by():
     assert {"mmd", "frechet", "precision", "recall", "diversity", "copy_rate"} <= told.keys()
     assert {"pairs_joint_accuracy", "pairs_joint_accuracy_ceiling", "new_words_accuracy"} <= told.keys()
     assert told["new_words_accuracy_ceiling"].value == 0.9
-    assert told["counterfactual_flip"].reason == "no caption of the split test has an opposite"
+    assert told["counterfactual_flip"].reason == "no caption of the test split has an opposite"
 
 
 def test_without_held_out_pairs_and_words_the_headline_says_so():
@@ -153,7 +153,7 @@ def test_without_held_out_pairs_and_words_the_headline_says_so():
     del table["model, pairs"], table["model, words"], table["real words"]
     told = summarise_table(table)
     assert told["pairs_joint_accuracy"].reason == "no pair is held out; see filter.test_pairs"
-    reason = "no word is held out or named; see filter.test_words and evaluate.new_words"
+    reason = "no new words; see filter.test_words and evaluate.new_words"
     assert told["new_words_accuracy"].reason == reason
     assert told["new_words_accuracy_ceiling"].reason == "no word is held out; see filter.test_words"
 

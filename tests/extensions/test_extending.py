@@ -119,11 +119,15 @@ def test_a_run_is_another_one_where_code_that_it_refers_to_has_changed(project):
 @pytest.mark.parametrize(
     ("key", "value", "told"),
     [
-        ("adversarial", "extensions.training.capped:capped_r1", "is no pipeline.losses.Adversarial"),
+        ("adversarial", "extensions.training.capped:capped_r1", "is not of type pipeline.losses.Adversarial"),
         ("matching", "extensions.training.capped:capped_r1", "cannot be called with (adversarial, real, fake"),
         ("penalties", {"extensions.training.capped:capped": 1.0}, "has no capped in "),
-        ("generator", {"kind": "extensions.training.joined:JoinedDiscriminator", "options": {}}, "is no subclass of"),
-        ("discriminator", {"condition": "extensions.training.dense:DenseGenerator"}, "is no subclass of"),
+        (
+            "generator",
+            {"kind": "extensions.training.joined:JoinedDiscriminator", "options": {}},
+            "is not a subclass of",
+        ),
+        ("discriminator", {"condition": "extensions.training.dense:DenseGenerator"}, "is not a subclass of"),
         ("captions", {"encoder": "extensions.training.gone:Encoder"}, "has no module extensions.training.gone in "),
         ("mixed", {"loss": "extensions.training.capped:capped_r1"}, "cannot be called with (logits, shares)"),
     ],

@@ -64,7 +64,7 @@ def test_a_class_may_be_called_for_with_its_base(project):
 
 def test_a_misspelt_name_is_answered_with_the_nearest_and_all_built_in_ones():
     assert complaint("summ") == (
-        "train.operation: 'summ' is no built-in name (did you mean sum?); built in: sum, difference; otherwise "
+        "train.operation: 'summ' is not a built-in name (did you mean sum?); built in: sum, difference; otherwise "
         "package.module:object, which is a function (a, b) -> number"
     )
 
@@ -94,10 +94,10 @@ def test_what_does_not_fit_is_refused_in_one_message(project, text, reference, w
 
 
 def test_a_class_of_another_kind_is_refused():
-    assert "is no subclass of" in complaint("fractions:Fraction", A_SHAPE)
+    assert "is not a subclass of" in complaint("fractions:Fraction", A_SHAPE)
     assert complaint("math:pi", A_SHAPE, {}) == (
-        f"train.operation: 'math:pi' is no subclass of {Shape.__module__}.Shape; expected package.module:object, which "
-        "is a subclass of Shape"
+        f"train.operation: 'math:pi' is not a subclass of {Shape.__module__}.Shape; expected package.module:object, "
+        "which is a subclass of Shape"
     )
 
 

@@ -203,7 +203,7 @@ def test_weights_of_another_architecture_are_refused(judge, tmp_path, changes):
 
 
 def test_absent_and_broken_files_are_named(judge, tmp_path):
-    with pytest.raises(UserError, match=r"judge\.json: no such file; `dvc repro judge` makes it"):
+    with pytest.raises(UserError, match=r"judge\.json: no such file; `dvc repro judge` creates it"):
         load_judge(tmp_path)
     save_judge(tmp_path, judge, description())
     (tmp_path / "judge.safetensors").write_bytes(b"no weights")

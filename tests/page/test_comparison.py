@@ -98,7 +98,7 @@ def test_the_page_holds_both_and_one_without_an_evaluation(runs):
 
 
 def test_two_runs_of_one_name_cannot_be_told_apart(runs):
-    with pytest.raises(UserError, match="two runs have one name"):
+    with pytest.raises(UserError, match="two runs have the same name"):
         build_comparison([runs[0], runs[0]], OPTIONS, 8)
 
 
@@ -125,9 +125,9 @@ def test_the_command_writes_a_page_of_one_folder_and_of_several(tmp_path, monkey
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["nowhere"], "nowhere: no folder, and no revision or experiment"),
-        (["empty"], "empty: holds no data/model or other product"),
-        (["-o", "page.txt"], "give it a name that ends with .html"),
+        (["nowhere"], "nowhere: not a folder, nor a revision or experiment"),
+        (["empty"], "empty: has no outputs of a run, such as data/model"),
+        (["-o", "page.txt"], "its name must end with .html"),
     ],
 )
 def test_what_is_no_run_is_told(tmp_path, monkeypatch, words, told):

@@ -112,14 +112,14 @@ def test_what_a_stage_did_not_write_is_told_and_the_rest_is_shown(tmp_path, miss
     run = build_run(tmp_path / "data")
     shutil.rmtree(tmp_path / "data" / missing, ignore_errors=True)
     page = ParsedPage(build_page(run, OPTIONS, 8))
-    assert ("This run has no evaluation" in page.text) == (missing == "evaluation")
-    assert ("There is no log of a training" in page.text) == (missing == "model")
+    assert ("This run has not been evaluated" in page.text) == (missing == "evaluation")
+    assert ("There is no training log" in page.text) == (missing == "model")
     assert "Lineage" in page.text
 
 
 def test_a_run_of_nothing_still_has_a_page(tmp_path):
     page = ParsedPage(build_page(Run("empty", RunFolders.within(tmp_path)), OPTIONS, 8))
-    assert "Nothing is trained yet" in page.text
+    assert "Not trained yet" in page.text
     assert page.attributes("src") == []
 
 
@@ -134,8 +134,8 @@ def test_what_has_no_figure_is_na_or_withdrawn_with_its_reason(page):
     assert "n/a" in page.text
     assert "3 clips, needed: 10" in page.text
     assert "withdrawn" in page.text
-    assert "its control did not move it" in page.text
-    assert "1 of 2 demands on planted controls are met; withdrawn: mmd" in " ".join(page.text.split())
+    assert "it failed a check on planted controls" in page.text
+    assert "1 of 2 checks on planted controls passed; withdrawn: mmd" in " ".join(page.text.split())
     assert "users own" in page.text  # a metric that nobody but its user knows
 
 
@@ -209,7 +209,7 @@ def test_every_clip_of_the_grid_is_on_the_page_with_words_for_it(run, page):
 def test_what_a_stage_dropped_stands_there_with_why(page):
     told = " ".join(page.text.split())
     assert "24 of 25 kept" in told
-    assert "1 dropped: its category was not asked for other_category" in told
+    assert "1 dropped: its category is not selected other_category" in told
     assert "77 pulling" in told
 
 
@@ -233,11 +233,11 @@ def test_the_drawn_graph_is_that_of_dvc():
 @pytest.mark.parametrize(
     ("file", "text", "told"),
     [
-        ("evaluation/intervals.json", "[]", "holds no figures of an evaluation"),
-        ("evaluation/intervals.json", '{"mmd": {"value": "high"}}', "for a figure and its interval"),
-        ("evaluation/protocol.json", "[1]", "holds no JSON object"),
+        ("evaluation/intervals.json", "[]", "has no metrics of an evaluation"),
+        ("evaluation/intervals.json", '{"mmd": {"value": "high"}}', "as its value and interval"),
+        ("evaluation/protocol.json", "[1]", "not a JSON object"),
         ("labels/report.json", "{", "not JSON"),
-        ("model/history.csv", "\ud800", "no table of comma-separated values"),
+        ("model/history.csv", "\ud800", "not a CSV table"),
         ("samples/grid.npz", "PK", "holds no samples"),
     ],
 )
@@ -254,7 +254,7 @@ def test_of_a_model_that_does_not_open_the_page_says_why(tmp_path):
     save_file({"weight": np.zeros((2, 3), np.float32)}, tmp_path / "model/generator.safetensors")
     page = ParsedPage(build_page(run, OPTIONS, 8))
     assert "this model was made by an earlier version" in page.text
-    assert "weights of the generator6" in page.text
+    assert "parameters of the generator6" in page.text
     assert len(page.scripts) == 2
     assert "'wasm-unsafe-eval'" not in page.sources("script-src")
 

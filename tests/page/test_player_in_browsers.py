@@ -56,7 +56,7 @@ def test_a_typed_caption_is_drawn_in_chromium(folder, path):
     with open_chromium(path) as page:
         page.get_by_label("Caption", exact=True).fill(TYPED)
         page.get_by_label("Seed", exact=True).fill(str(SEED))
-        page.get_by_role("button", name="Draw").click()
+        page.get_by_role("button", name="Generate").click()
         wait_for_clip(page, TYPED, SEED)
         assert measure_difference(shape(page.evaluate(READ)), draw_in_torch(folder, [SCENE])) <= 1
 
@@ -90,10 +90,10 @@ def test_a_typed_caption_is_drawn_in_firefox(folder, player, tmp_path):
 @needs_chromium
 def test_a_link_brings_the_same_clip_back(path):
     with open_chromium(path) as page:
-        page.get_by_text("Between two clips").click()
+        page.get_by_text("Interpolate between two clips").click()
         page.get_by_label("Other caption").fill(CAPTIONS[1])
         page.get_by_label("Other seed").fill("9")
-        page.get_by_label("On the way to the other, percent").fill("40")
+        page.get_by_label("Position between the two clips, percent").fill("40")
         wait_for_clip(page, CAPTIONS[0], 0)
         page.wait_for_function("() => document.getElementById('player-link').href.includes('share=40')")
         link = page.get_by_role("link", name="Link to this clip").get_attribute("href")
@@ -122,7 +122,7 @@ def test_all_of_it_works_with_the_keyboard(path):
         page.keyboard.press("Home")
         page.keyboard.press("ArrowRight")
         assert page.locator("#player-frame-number").text_content() == "2 of 4"
-        page.get_by_text("A wall of 16 seeds").focus()
+        page.get_by_text("Show 16 seeds").focus()
         page.keyboard.press("Enter")
         page.wait_for_function("() => document.querySelectorAll('#player-tiles button:enabled').length === 16")
         assert page.locator("#player-wall-progress").is_hidden()
@@ -146,7 +146,7 @@ def test_a_wall_is_drawn_piece_by_piece_and_goes_on_where_a_reader_chose_one_of_
               }).observe(drawn, { childList: true });
             }"""
         )
-        page.get_by_text("A wall of 16 seeds").click()
+        page.get_by_text("Show 16 seeds").click()
         page.wait_for_function("() => document.querySelectorAll('#player-tiles button:enabled').length === 16")
         counts = page.evaluate("window.counts")
         assert counts == sorted(counts)  # what was drawn before stays
@@ -160,9 +160,9 @@ def test_a_wall_is_drawn_piece_by_piece_and_goes_on_where_a_reader_chose_one_of_
     [
         ("<img src=x onerror=alert(1)> mug", "“img”"),
         ("mug \u202e gnihsup", "“gnihsup”"),
-        ("x" * 100_000, "The caption has 1,250 words; this model reads up to 12."),
-        ("", "Write what moves and how."),
-        ("pushing a rubbr duck", "“rubbr”\u2069; near to it by spelling: rubber."),
+        ("x" * 100_000, "The caption has 1,250 words; this model takes at most 12."),
+        ("", "Type what moves, and how."),
+        ("pushing a rubbr duck", "“rubbr”\u2069; similar words: rubber."),
     ],
     ids=["markup", "right to left", "long", "empty", "misspelt"],
 )

@@ -127,7 +127,7 @@ def test_a_generator_of_ones_own_says_why(tmp_path, monkeypatch):
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     folder = save_generator(tmp_path / "model", generator={"kind": "own_page_generator:Own", "options": {}})
-    assert "own_page_generator:Own is code of this project" in make_player(folder).reason
+    assert "own_page_generator:Own is custom Python code" in make_player(folder).reason
 
 
 def test_captions_cannot_end_their_element(tmp_path):

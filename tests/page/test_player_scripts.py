@@ -112,11 +112,11 @@ def test_a_misspelt_word_is_said_with_the_word_it_is_like():
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("", "Write what moves and how."),
-        (" <> !", "Write what moves and how."),
+        ("", "Type what moves, and how."),
+        (" <> !", "Type what moves, and how."),
         ("x" * 100_000, "The caption has 1,250 words"),
-        ("mug " * 25_000, "The caption has 25,000 words; this model reads up to 12."),
-        ("zebra yak", "The model knows no word of this caption. It knows from, to, left"),
+        ("mug " * 25_000, "The caption has 25,000 words; this model takes at most 12."),
+        ("zebra yak", "The model knows none of the words in this caption. Known words: from, to, left"),
     ],
     ids=["empty", "signs", "one long word", "too many words", "unknown"],
 )

@@ -213,7 +213,7 @@ def test_a_file_that_is_not_yaml_says_where_it_stops_being_so(tmp_path):
 def test_a_file_that_holds_no_sections_is_refused(tmp_path, text):
     path = tmp_path / "params.yaml"
     path.write_text(text)
-    with pytest.raises(UserError, match=r"params\.yaml: holds no keys with values; "):
+    with pytest.raises(UserError, match=r"params\.yaml: has no keys with values; "):
         load_params(path)
 
 

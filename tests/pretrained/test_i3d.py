@@ -68,5 +68,5 @@ def test_a_network_of_another_call_or_width_says_what_was_expected(tmp_path):
 def test_features_that_are_no_numbers_are_an_error_and_never_a_figure(tmp_path):
     broken = TinyI3D()
     nn.init.constant_(broken.look.bias, torch.nan)
-    with pytest.raises(UserError, match=r"i3d\.pt: describes clips by values that are no numbers"):
+    with pytest.raises(UserError, match=r"i3d\.pt: its features of clips are not finite"):
         I3D(write_i3d(tmp_path / "i3d.pt", broken), CPU).extract_all(clips(2))

@@ -90,12 +90,14 @@ def test_a_torchscript_program_reads_a_secret_outside_and_not_inside(tmp_path):
     [
         ("read_secret", "Permission denied"),
         pytest.param(
-            "connect", r"asked the system for what its sandbox forbids \(SIGSYS\), 2 times", marks=pytest.mark.slow
+            "connect", r"made a system call that its sandbox forbids \(SIGSYS\), 2 times", marks=pytest.mark.slow
         ),
         ("die", "died of SIGKILL, 2 times"),
         pytest.param("hang", "not done after 1 seconds", marks=pytest.mark.slow),
-        ("answer_too_little", r"not to be trusted: 21 bytes of features of 1 rows"),
-        pytest.param("answer_no_numbers", "not to be trusted: features that are no numbers", marks=pytest.mark.slow),
+        ("answer_too_little", r"sent an invalid answer: 21 bytes of features of 1 rows"),
+        pytest.param(
+            "answer_no_numbers", "sent an invalid answer: features that are not finite", marks=pytest.mark.slow
+        ),
     ],
 )
 def test_a_child_that_is_taken_over_gives_no_features(tmp_path, monkeypatch, attempt, told):

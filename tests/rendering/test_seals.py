@@ -118,7 +118,7 @@ def test_what_is_not_there_a_folder_and_another_kind_are_told_apart(tmp_path):
     for name, told in {
         "away": "no such file",
         ".": "is a folder; name one of the files",
-        "notes": "is no kind of",
+        "notes": "is not a type of",
     }.items():
         with pytest.raises(UserError, match=told):
             read_media(tmp_path / name)

@@ -64,37 +64,37 @@ def test_clips_are_those_of_the_model(server, model):
 
 def test_the_page_is_served_when_it_is_there_and_its_absence_is_told(server):
     status, _, body = ask(server, "/")
-    assert status == 404 and b"<code>dvc repro report</code> makes it" in body
+    assert status == 404 and b"<code>dvc repro report</code> creates it" in body
     server.page.write_text("<!doctype html><p>the run</p>")
     assert ask(server, "/")[::2] == (200, b"<!doctype html><p>the run</p>")
 
 
 def test_what_was_typed_is_shown_as_text(server):
-    status, _, body = ask(server, "/draw?" + urlencode({"caption": HOSTILE}))
+    status, _, body = ask(server, "/generate?" + urlencode({"caption": HOSTILE}))
     page = body.decode()
     assert status == 200
     assert "<script" not in page and "<img src=x" not in page
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
-    status, _, body = ask(server, "/draw?" + urlencode({"caption": "<b>xylophones</b>"}))
-    assert status == 400 and b"<b>" not in body and b"knows no word of" in body
+    status, _, body = ask(server, "/generate?" + urlencode({"caption": "<b>xylophones</b>"}))
+    assert status == 400 and b"<b>" not in body and b"knows none of the words in" in body
 
 
 @pytest.mark.parametrize(
     ("path", "status", "said"),
     [
-        (clips("x" * 2000), 400, "the caption has 2,000 letters; at most 1,000 are read"),
+        (clips("x" * 2000), 400, "the caption has 2,000 characters; the limit is 1,000"),
         (clips("mug " * 200), 400, "the caption has 200 words"),
         (clips("x" * 100_000), 414, "Request-URI Too Long"),
         (clips(" "), 400, "no caption"),
-        (clips("juggling xylophones"), 400, "knows no word of"),
-        (clips(n=17), 400, "n is a whole number from 1 to 16"),
-        (clips(n="1e9"), 400, "n is a whole number"),
-        (clips(seed=-1), 400, "seed is a whole number from 0"),
+        (clips("juggling xylophones"), 400, "knows none of the words in"),
+        (clips(n=17), 400, "n must be a whole number from 1 to 16"),
+        (clips(n="1e9"), 400, "n must be a whole number"),
+        (clips(seed=-1), 400, "seed must be a whole number from 0"),
         (clips(steps=1000), 400, "caption, seed, n"),
         (clips() + "&caption=b", 400, "once each"),
         ("/clips.npz?caption=%ff", 400, "UTF-8"),
-        (clips(ending=".html"), 404, "clips come as"),
-        ("/../../etc/passwd", 404, "there is / and /draw"),
+        (clips(ending=".html"), 404, "clips are available as"),
+        ("/../../etc/passwd", 404, "there are /, /generate, "),
     ],
 )
 def test_a_bad_request_is_answered_in_one_line(server, path, status, said):
@@ -105,14 +105,14 @@ def test_a_bad_request_is_answered_in_one_line(server, path, status, said):
 
 
 def test_other_methods_are_refused(server):
-    status, _, body = ask(server, "/draw", method="POST")
-    assert (status, body) == (405, b"only GET and HEAD are answered\n")
-    status, headers, body = ask(server, "/draw", method="HEAD")
+    status, _, body = ask(server, "/generate", method="POST")
+    assert (status, body) == (405, b"only GET and HEAD are supported\n")
+    status, headers, body = ask(server, "/generate", method="HEAD")
     assert (status, body) == (200, b"") and int(headers["Content-Length"]) > 100
 
 
 def test_headers_are_strict_and_no_path_and_no_version_is_told(server, tmp_path):
-    for path in ("/", "/draw", clips(), "/nothing"):
+    for path in ("/", "/generate", clips(), "/nothing"):
         _, headers, body = ask(server, path)
         assert headers["Content-Security-Policy"].startswith("default-src 'none'; ")
         assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
@@ -122,11 +122,11 @@ def test_headers_are_strict_and_no_path_and_no_version_is_told(server, tmp_path)
 
 
 def test_pages_of_others_cannot_draw_here(server):
-    assert ask(server, "/draw", Host="evil.example")[0] == 421
-    assert ask(server, "/draw", Host="[")[0] == 400
+    assert ask(server, "/generate", Host="evil.example")[0] == 421
+    assert ask(server, "/generate", Host="[")[0] == 400
     assert ask(server, clips(), Sec_Fetch_Site="cross-site", Sec_Fetch_Mode="no-cors")[0] == 403
-    assert ask(server, "/draw", Sec_Fetch_Site="cross-site", Sec_Fetch_Mode="navigate")[0] == 200
-    assert ask(server, "/draw", Host=f"localhost:{server.server_address[1]}")[0] == 200
+    assert ask(server, "/generate", Sec_Fetch_Site="cross-site", Sec_Fetch_Mode="navigate")[0] == 200
+    assert ask(server, "/generate", Host=f"localhost:{server.server_address[1]}")[0] == 200
 
 
 def test_fifty_at_once_are_all_answered(server):
@@ -163,8 +163,8 @@ def test_whoever_comes_to_a_full_queue_or_waits_too_long_is_told_to_come_again(t
         server.shutdown()
     assert {status for status, _, _ in refused} == {503} and drawn == 1
     full, late = (
-        "too many ask at once; try again in a few seconds",
-        "others were drawn for 0.5 seconds; try again later",
+        "too many requests at once; try again in a few seconds",
+        "earlier requests took more than 0.5 seconds; try again later",
     )
     assert {body.decode() for _, _, body in refused} == {f"{full}\n", f"{late}\n"}
     assert {headers["Retry-After"] for _, headers, _ in refused} == {"5"}
@@ -178,9 +178,9 @@ def test_a_connection_that_says_nothing_ends(server, monkeypatch):
 
 
 def test_a_port_in_use_and_an_address_of_others_are_told(server, model, tmp_path):
-    with pytest.raises(UserError, match=r"another program listens there; choose another --port"):
+    with pytest.raises(UserError, match=r"another program uses this port; choose another --port"):
         Server("127.0.0.1", server.server_address[1], ClipRenderer(model), tmp_path)
-    with pytest.raises(UserError, match="no address of this machine"):
+    with pytest.raises(UserError, match="not an address of this machine"):
         Server("203.0.113.1", 0, ClipRenderer(model), tmp_path)
-    with pytest.raises(UserError, match=r"--host: names no address; 127\.0\.0\.1 is this machine"):  # as "$UNSET"
+    with pytest.raises(UserError, match=r"--host is empty; give 127\.0\.0\.1 for this machine"):  # as "$UNSET"
         Server("", 0, ClipRenderer(model), tmp_path)

@@ -179,7 +179,7 @@ def test_an_untrained_judge_leaves_what_needs_no_judge(data, tmp_path):
     for name in ("motion_direction", "flicker", "copy_rate", "copy_rate_flows", "diversity_pixels", "mmd", "recall"):
         assert table[name]["value"], name
     notes = json.loads((tmp_path / "one/intervals.json").read_text())
-    assert notes["joint_accuracy"]["reason"].startswith("the judge had 12 clips to learn from, 20 are needed")
+    assert notes["joint_accuracy"]["reason"].startswith("the judge had 12 clips to train on, 20 are needed")
 
 
 def test_without_a_split_val_the_test_clips_alone_are_the_unseen_ones(data, tmp_path):
@@ -188,7 +188,7 @@ def test_without_a_split_val_the_test_clips_alone_are_the_unseen_ones(data, tmp_
     table = {(row["set"], row["metric"]): row for row in rows(tmp_path / "one/table.csv")}
     assert table["model", "copy_rate"]["value"]
     assert ("real val", "mmd") not in table
-    untried = {row["metric"] for row in rows(tmp_path / "one/controls.csv") if row["passed"] == "not tried"}
+    untried = {row["metric"] for row in rows(tmp_path / "one/controls.csv") if row["passed"] == "not tested"}
     assert {"mmd", "frechet", "precision"} <= untried
 
 
@@ -224,14 +224,14 @@ def test_a_class_that_the_judge_never_met_is_left_out(data, tmp_path):
 @pytest.mark.parametrize("absent", ["test", "train"])
 def test_an_empty_split_is_named(data, tmp_path, absent):
     write_data(tmp_path, make_clips({**COUNTS, absent: 0}))
-    with pytest.raises(UserError, match=r"0 (clips in the split test|in train).* both are needed; see filter\.shares"):
+    with pytest.raises(UserError, match=r"0 (clips in the test split|in train).* both are needed; see filter\.shares"):
         evaluate(data, tmp_path / "one", **{name: tmp_path / name for name in ("labels", "clips", "captions")})
 
 
 def test_a_model_of_other_words_is_refused(data, tmp_path):
     made = [(replace(clip, caption=f"slowly {clip.caption}"), frames) for clip, frames in make_clips(COUNTS)]
     write_data(tmp_path, made)
-    with pytest.raises(UserError, match="have other words; run `dvc repro`"):
+    with pytest.raises(UserError, match="have different vocabularies; run `dvc repro`"):
         evaluate(data, tmp_path / "one", captions=tmp_path / "captions")
 
 
@@ -245,7 +245,7 @@ def test_a_model_that_draws_no_numbers_is_refused(data, tmp_path, monkeypatch):
                 weight.data.fill_(torch.nan)
 
     monkeypatch.setattr(evaluation, "Model", Broken)
-    with pytest.raises(UserError, match="the generator draws pixels that are no numbers"):
+    with pytest.raises(UserError, match="the generator's pixels are not finite"):
         evaluate(data, tmp_path / "one")
 
 

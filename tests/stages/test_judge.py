@@ -43,7 +43,7 @@ def test_without_a_split_val_there_is_no_accuracy(tmp_path):
 @pytest.mark.parametrize("count", [0, 19])
 def test_too_few_clips_leave_the_judge_untrained_and_the_stage_says_so(tmp_path, capsys, count):
     judged(tmp_path, {"train": 6, "judge": count, "val": 4})
-    why = f"the judge had {count} clips to learn from, 20 are needed; see filter.shares.judge"
+    why = f"the judge had {count} clips to train on, 20 are needed; see filter.shares.judge"
     assert f"judge: not trained: {why}" in capsys.readouterr().out
     judge, _, _ = load_judge(tmp_path / "judge")
     assert (judge.untrained, judge.unavailable_reason) == (True, why)

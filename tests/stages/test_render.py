@@ -80,7 +80,7 @@ def test_words_without_vectors_cannot_be_tried_where_words_are_learned(trained, 
 
 
 def test_missing_inputs_of_the_grid_are_named(trained, folder):
-    with pytest.raises(UserError, match=r"model\.json: no such file; `dvc repro train` makes it"):
+    with pytest.raises(UserError, match=r"model\.json: no such file; `dvc repro train` creates it"):
         render(trained, folder, model=folder / "nowhere")
     write_data(folder / "other", tiny_clips(4))
     (folder / "other/clips/index.json").write_text(json.dumps({"shape": [T, H, W, 3], "clips": 0, "shards": []}))

@@ -168,7 +168,7 @@ def test_an_equal_run_in_progress_is_told_of(monkeypatch):
     with monkeypatch.context() as patch, pytest.raises(Interrupted):
         patch.setattr(Trainer, "_take_step", signalled(0))
         main()
-    with original(held["it"]), pytest.raises(UserError, match="an equal run is in progress"):
+    with original(held["it"]), pytest.raises(UserError, match="an identical run is in progress"):
         main()
 
 

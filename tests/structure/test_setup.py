@@ -105,7 +105,7 @@ def test_what_keeps_experiments_from_being_recorded_is_named_with_its_way_out(tm
     folder.mkdir(parents=True)
     other.mkdir()
     monkeypatch.chdir(folder)
-    assert git_fault().startswith("this is no git repository")
+    assert git_fault().startswith("this is not a git repository")
     git_init(tmp_path / "above")
     assert git_fault().startswith("there is no commit yet")
     run_git("commit", "--allow-empty", "--message", "empty")

@@ -74,8 +74,8 @@ def test_what_is_no_axis_is_answered_with_an_example(tree, axis):
         (["seed.deeper=1"], "seed is a value, no section"),
         (["train.mismatched=1..0"], "write the smaller number first"),
         (["train.mismatched=0..1.0:log"], "0 has no logarithm"),
-        (["train.mismatched=a..b"], "a is no number"),
-        (["train.mismatched=0..*"], "* is no number"),
+        (["train.mismatched=a..b"], "a is not a number"),
+        (["train.mismatched=0..*"], "* is not a number"),
         (["train.mismatched=0.0..1.0"], "is a range; say how many points"),
     ],
 )

@@ -36,7 +36,7 @@ def test_a_record_of_another_version_is_passed_over(sweep, capsys, text):
     other.parent.mkdir()
     other.write_text(text)
     assert list_sweeps() == [sweep]
-    assert "passed over: runs/sweeps/old/sweep.json" in capsys.readouterr().err
+    assert "skipped: runs/sweeps/old/sweep.json" in capsys.readouterr().err
     with pytest.raises(UserError, match=r"old/sweep\.json"):
         read_sweep(other.parent)
 

@@ -79,7 +79,7 @@ def test_words_that_a_generator_has_learned_are_compared_as_it_tells_them_apart(
     with pytest.raises(UserError, match=r"generator\.safetensors: has no vector for 'penny'"):
         near(tmp_path, "penny", "--model", str(tmp_path / "model"))
     (tmp_path / "model/generator.safetensors").write_bytes(b"broken")
-    with pytest.raises(UserError, match=r"generator\.safetensors: no vectors of words in it"):
+    with pytest.raises(UserError, match=r"generator\.safetensors: no word embeddings in it"):
         near(tmp_path, "album", "--model", str(tmp_path / "model"))
 
 

@@ -121,7 +121,10 @@ def test_an_answer_that_holds_no_such_vectors_is_refused(change, content):
     ("attempt", "message"),
     [
         ({"attempt": "read-secret"}, r"\Arefused: PermissionError\(13, 'Permission denied'\)\Z"),
-        ({"answer": SHAPE, "content": TWO.hex()}, r"\A\S+/words\.vec: cannot be read: .* not to be trusted: .* words"),
+        (
+            {"answer": SHAPE, "content": TWO.hex()},
+            r"\A\S+/words\.vec: cannot be read: .* sent an invalid answer: .* words",
+        ),
         pytest.param({"attempt": "write-outside"}, r"\Arefused: PermissionError\(13,", marks=pytest.mark.slow),
         pytest.param({"attempt": "connect"}, r"\A\S+/words\.vec: cannot be read: .*SIGSYS", marks=pytest.mark.slow),
         pytest.param({"attempt": "send-pickle"}, r"words\.vec: .* a message of kind b'c'", marks=pytest.mark.slow),

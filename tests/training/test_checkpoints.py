@@ -113,7 +113,7 @@ def test_forgetting_leaves_nothing(checkpoints):
 def test_an_equal_run_is_kept_out_until_the_first_has_ended(checkpoints, tmp_path):
     with (
         checkpoints.locked(),
-        pytest.raises(UserError, match="an equal run is in progress"),
+        pytest.raises(UserError, match="an identical run is in progress"),
         Checkpoints("name", tmp_path).locked(),
     ):
         pass

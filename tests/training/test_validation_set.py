@@ -46,7 +46,7 @@ def test_too_few_clips_are_told_of_once_and_give_no_validation(tmp_path, capsys,
     assert opened(tmp_path, tiny_clips(80, val=val), clips) is None
     told = capsys.readouterr().err
     assert told.count("\n") == 1
-    assert f"train: no validation: {val} clips of the split val" in told
+    assert f"train: no validation: {val} clips of the val split" in told
     assert "it takes 20 of each" in told
 
 

@@ -150,7 +150,7 @@ def test_an_equal_run_waits_for_the_first_one(dataset, undisturbed, tmp_path, ca
     for thread in threads:
         thread.join(60)
     assert results == {0: undisturbed, 1: undisturbed}
-    assert "an equal run is in progress; waiting for its end" in capfd.readouterr().err
+    assert "an identical run is in progress; waiting for its end" in capfd.readouterr().err
 
 
 def test_abandoned_states_go_but_for_the_newest_and_those_in_use(tmp_path):

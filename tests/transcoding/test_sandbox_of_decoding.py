@@ -16,8 +16,8 @@ from pipeline.tables import read_table
 
 DENIED = "refused: PermissionError(13, 'Permission denied')"
 UNCALLED = "refused: PermissionError(1, 'Operation not permitted')"
-KILLED = "the process asked the system for what its sandbox forbids (SIGSYS), 2 times"
-DISTRUSTED = "the worker was not to be trusted: "
+KILLED = "the process made a system call that its sandbox forbids (SIGSYS), 2 times"
+DISTRUSTED = "the worker sent an invalid answer: "
 NEEDED = {  # attempt -> what keeps it from succeeding, and the reason and the beginning of what is told
     **dict.fromkeys(
         ("read-secret", "list-folder", "read-users", "follow-link", "write-outside", "write-video", "remove-video"),
@@ -40,7 +40,7 @@ NEEDED = {  # attempt -> what keeps it from succeeding, and the reason and the b
         "invalid_answer",
         f"{DISTRUSTED}a message of kind b'a' with 2 and 4,611,686,018,",
     ),
-    "answer-for-another": ("", "invalid_answer", f"{DISTRUSTED}a part that was not asked for: 'another'"),
+    "answer-for-another": ("", "invalid_answer", f"{DISTRUSTED}a part that was not requested: 'another'"),
     "answer-too-little": ("", "invalid_answer", f"{DISTRUSTED}10 bytes of frames instead of at least 6,144"),
     "invent-reason": ("", "invalid_answer", f"{DISTRUSTED}unknown outcome "),
     "skip-a-step": ("", "invalid_answer", f"{DISTRUSTED}unknown step 'a-video-that-there-is-not.mkv'"),

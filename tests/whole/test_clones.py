@@ -45,10 +45,10 @@ def test_two_clean_clones_are_compared_file_by_file(project, capfd):
     verify_runs(["filter"], source=project.folder)
     told = capfd.readouterr().out
     assert "files are equal in two clean clones, 0 differ" in told
-    assert "data/labels: other bytes than are locked" in told
+    assert "data/labels: differs from the lock file" in told
     stage = project.folder / "stages/filter_labels.py"
     stage.write_text(stage.read_text().replace("    run(main)", CHANCE))
     project.commit("chance")
-    with pytest.raises(UserError, match="two runs of the same commit give other bytes"):
+    with pytest.raises(UserError, match="two runs of the same commit differ"):
         verify_runs(["filter"], source=project.folder)
     assert "data/labels/chance.txt: " in capfd.readouterr().out

@@ -45,7 +45,7 @@ def assert_trained_from_the_start(project, revision, log):
     """The run itself reported every part of the budget from the first on, and so does the history that it kept."""
     steps = range(TINY["train"]["report_clips"], BUDGET + 1, TINY["train"]["report_clips"])
     assert re.findall(r"train: (\d+)/(\d+) clips", log) == [(str(clips), str(BUDGET)) for clips in steps]
-    assert "going on from step" not in log
+    assert "resuming from step" not in log
     history = model_file(project, revision, "history.csv").decode().splitlines()
     assert [float(row.split(",")[0]) for row in history[1:]] == list(steps)
     assert json.loads(model_file(project, revision, "training.json"))["clips"] == BUDGET
@@ -80,7 +80,7 @@ def test_t2v_sweep_runs_every_point_in_full_beside_uncommitted_work(project):
     project.change({"train": {"mismatched": 0.5}})
     before = (project.folder / "params.yaml").read_bytes()
     printed = project.t2v("sweep", "train.penalties.r1=0.1,10", "--jobs", "2", "--name", "weights")
-    assert "what all points share: data/demo/dvc.yaml:draw, filter, transcode, tokenize" in printed
+    assert "running the stages that all points share: data/demo/dvc.yaml:draw, filter, transcode, tokenize" in printed
     points = experiments(project)
     assert {name: penalty(project, revision) for name, revision in points.items()} == {
         "weights-1": 0.1,
@@ -94,7 +94,7 @@ def test_t2v_sweep_runs_every_point_in_full_beside_uncommitted_work(project):
     assert len({model_file(project, revision, "generator.safetensors") for revision in points.values()}) == 2
     assert (project.folder / "params.yaml").read_bytes() == before
     assert project.run("git", "status", "--short") == " M params.yaml\n"
-    assert "there is such a sweep already" in project.t2v("sweep", "seed=1", "--name", "weights", code=1)
+    assert "this sweep already exists" in project.t2v("sweep", "seed=1", "--name", "weights", code=1)
 
 
 def test_a_sweep_needs_no_git_identity_and_a_failed_point_is_its_exit_code(project):
@@ -115,8 +115,8 @@ def test_a_killed_sweep_leaves_no_process_and_goes_on_with_the_same_command(proj
     assert within(120, lambda: not find_processes(folder))
     assert experiments(project) == {}
     printed = project.t2v(*command)
-    assert "what all points share" not in printed
-    assert "going on from step" in (folder / "killed-1.log").read_text(encoding="utf-8")
+    assert "the stages that all points share" not in printed
+    assert "resuming from step" in (folder / "killed-1.log").read_text(encoding="utf-8")
     points = experiments(project)
     assert sorted(points) == ["killed-1", "killed-2"]
     for revision in points.values():

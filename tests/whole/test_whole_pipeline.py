@@ -101,7 +101,7 @@ def test_metrics_and_plots_show_without_the_internet(project):
     project.t2v("prepare")
     project.dvc("plots", "show", "--out", "plots")
     page = (project.folder / "plots/index.html").read_text(encoding="utf-8")
-    assert "Losses of the last run" in page
+    assert "Training losses" in page
     assert "data_evaluation_nearest.png" in page
     assert re.findall(r"<(?:script|link|img)[^>]*(?:src|href)=[\"']?(?:https?:)?//", page) == []
 
@@ -113,7 +113,7 @@ def test_a_page_shows_a_revision_beside_the_workspace(project):
     assert "Runrender.fpsHEAD8project4" in page.text.replace("\n", "").replace(" ", "")
     names = [alt.partition(":")[0] for alt in page.attributes("alt")]
     assert names and names.count("HEAD") == names.count("project")
-    assert "nowhere: no folder, and no revision" in project.t2v("report", "nowhere", "-o", "page.html", code=1)
+    assert "nowhere: not a folder, nor a revision" in project.t2v("report", "nowhere", "-o", "page.html", code=1)
 
 
 def test_files_of_the_workspace_are_links_into_the_cache(project):

@@ -66,7 +66,7 @@ def test_a_held_out_word_is_trained_around_rendered_and_sampled(project):
     captions = read_table(project.folder / "data/captions/captions.parquet", Caption)
     assert any(place in caption.token_ids for caption in captions)
     page = ParsedPage((project.folder / "data/report/index.html").read_text(encoding="utf-8"))
-    assert f"words kept out of training{word}" in page.text
+    assert f"words held out of training{word}" in page.text
     assert any(alt.startswith("generated: ") and f" {word} " in alt for alt in page.attributes("alt"))
     said = read_provenance(project.folder / "data/samples/grid.png")["captions"]
     assert any(f" {word} " in text for row in said[:2] for text in row)

@@ -202,7 +202,7 @@ def _detect_beside_videos(folder: Path, dataset: DatasetParams) -> Detected:
     if not videos and not written and (archive := next((path for path, _ in files if is_archive(path.name)), None)):
         return "folders", f"there are archives, such as {archive}"
     if videos and not written:
-        _refuse_unlabelled(folder, f"{videos[0]} has no text beside it")
+        _refuse_unlabelled(folder, f"{videos[0]} has no text next to it")
     return ("sidecar", "there are .txt files") if written and not videos else None
 
 

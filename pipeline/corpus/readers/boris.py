@@ -130,7 +130,7 @@ def _place_event(event: Event, line: TimeLine) -> Iterator[dict[str, Any]]:
             for file, begin, end in zip(line.files, [0.0, *line.ends], line.ends, strict=False)
             if start < end and (begin < stop > start or (event.fault and begin <= stop == start))
         ]
-        yield from parts or [{"video": first, "fault": f"from {start:g} to {stop:g} s is no part of the files"}]
+        yield from parts or [{"video": first, "fault": f"from {start:g} to {stop:g} s is not a segment of the files"}]
 
 
 def _cut(event: Event, file: str, start: float, stop: float | None) -> dict[str, Any]:
@@ -246,7 +246,7 @@ def _split(line: str, sign: str) -> list[str]:
 def _read_project(path: Path) -> tuple[list[str], list[Event], dict[str, TimeLine]]:
     content = read_content(path, REMEDY)
     if not isinstance(content, dict) or not isinstance(content.get("observations"), dict):
-        raise UserError(f"{path}: no project of {TOOL} with observations; save it again")
+        raise UserError(f"{path}: not a project of {TOOL} with observations; save it again")
     confs = as_object(content.get("behaviors_conf")).values()
     states = {as_text(conf.get("code")) for conf in map(as_object, confs) if "state" in str(conf.get("type")).lower()}
     columns = [OBSERVATION, SUBJECT, BEHAVIOR, "Modifiers", "Comment", "Status", TIME]

@@ -263,7 +263,7 @@ def _parse_line(path: Path, number: int, line: str) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: line {number} is not JSON: {error}") from None
     if not isinstance(row, dict):
-        raise UserError(f"{path}: line {number} is no object with a row's cells, but {line.strip()[:80]}")
+        raise UserError(f"{path}: line {number} is not an object with a row's cells, but {line.strip()[:80]}")
     return row
 
 

@@ -89,5 +89,5 @@ def _spell(path: Path, name: Any) -> str:
     """A name, given as text or as a list of words, as text."""
     words = name if isinstance(name, list) else [name]
     if not words or not all(isinstance(word, str) for word in words):
-        raise UserError(f"{path}: {json.dumps(name)[:80]} is no name of a class; see dataset.classes")
+        raise UserError(f"{path}: {json.dumps(name)[:80]} is not a class name; see dataset.classes")
     return " ".join(words)

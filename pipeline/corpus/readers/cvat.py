@@ -173,7 +173,7 @@ def _is_outside(shape: Element) -> bool:
 def _read_number(path: Path, element: Element, name: str) -> int:
     text = element.get(name, "")
     if not text.isdecimal() or len(text) > 12:
-        raise UserError(f"{path}: <{element.tag}> has the {name} {text[:40]!r}, which is no number; {REMEDY}")
+        raise UserError(f"{path}: <{element.tag}> has the {name} {text[:40]!r}, which is not a number; {REMEDY}")
     return int(text)
 
 
@@ -219,4 +219,4 @@ def _open_xml(path: Path) -> Iterator[IO[bytes]]:
             with archive.open(inside) as file:
                 yield file
     except DAMAGED as error:
-        raise UserError(f"{path}: no whole ZIP file ({error}); {REMEDY}") from None
+        raise UserError(f"{path}: not a complete ZIP file ({error}); {REMEDY}") from None

@@ -147,7 +147,7 @@ def _choose_media(root: Element, path: Path, media: MediaFiles) -> Media:
         names = [name for key in ("RELATIVE_MEDIA_URL", "MEDIA_URL") if (name := element.get(key))]
         origin = element.get("TIME_ORIGIN", "0")
         if not origin.lstrip("-").isdecimal():
-            raise UserError(f"{path}: has the TIME_ORIGIN {origin[:40]!r}, which is no number; {REMEDY}")
+            raise UserError(f"{path}: has the TIME_ORIGIN {origin[:40]!r}, which is not a number; {REMEDY}")
         video = element.get("MIME_TYPE", "").startswith("video/")
         found += [Media(name, float(origin)) for name in names if video or has_video_ending(read_address(name))]
     if header is not None and has_video_ending(read_address(header.get("MEDIA_FILE", ""))):
@@ -161,7 +161,7 @@ def _read_tiers(root: Element, path: Path) -> list[Tier]:
     for slot in root.iterfind("TIME_ORDER/TIME_SLOT"):
         value = slot.get("TIME_VALUE")
         if value is not None and not value.isdecimal():
-            raise UserError(f"{path}: has the TIME_VALUE {value[:40]!r}, which is no number; {REMEDY}")
+            raise UserError(f"{path}: has the TIME_VALUE {value[:40]!r}, which is not a number; {REMEDY}")
         slots[slot.get("TIME_SLOT_ID", "")] = None if value is None else float(value)
     times: dict[str, Times] = {}
     for tier in root.iterfind("TIER"):

@@ -266,7 +266,7 @@ def _open_lists(rows: list[Row], named: Columns) -> tuple[list[int], list[Row]]:
 def _check_objects(path: Path, rows: list[Any]) -> list[Row]:
     for number, row in enumerate(rows, 1):
         if not isinstance(row, dict):
-            raise UserError(f"{path}: entry {number} is no object with a row's cells, but {str(row)[:80]}")
+            raise UserError(f"{path}: entry {number} is not an object with a row's cells, but {str(row)[:80]}")
     return rows
 
 

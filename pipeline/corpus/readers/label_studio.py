@@ -281,7 +281,7 @@ def _read_tasks(path: Path, dataset: DatasetParams) -> list[Task]:
         if isinstance(item, dict) and key is None and item.keys() >= OWN_COLUMNS:
             tasks.append(_read_cells(item, dataset))
         elif key is None or not isinstance(item.get("data"), dict):
-            detail = f"item {number} is no task with data and annotations, but {json.dumps(item)[:80]}"
+            detail = f"item {number} is not a task with data and annotations, but {json.dumps(item)[:80]}"
             raise UserError(f"{path}: {detail}; export as JSON, JSON_MIN or CSV")
         else:
             tasks.append(Task(item["data"], [_read_results(found) for found in item[key] if _is_whole(found)]))

@@ -171,7 +171,7 @@ def _make_rows(
 ) -> Iterator[LabelRow]:
     number, length = episode["episode_index"], episode["length"]
     if not isinstance(number, int) or not isinstance(length, int):
-        raise UserError(f"{info.path.parent / place[0]}: {place[1]} has no whole episode_index and length; {REMEDY}")
+        raise UserError(f"{info.path.parent / place[0]}: {place[1]} has no integer episode_index and length; {REMEDY}")
     listed = episode["tasks"] if isinstance(episode["tasks"], list) else [episode["tasks"]]
     captions = [tasks.get(task, "") if isinstance(task, int) else as_text(task) for task in listed] or [""]
     split, no_split = _find_split(number, info)
@@ -212,7 +212,7 @@ def _find_segment(episode: Mapping[str, Any], camera: str, length: int, info: In
         return WHOLE, ""
     start = episode[f"videos/{camera}/from_timestamp"]
     if not isinstance(start, int | float) or length < 1:
-        return WHOLE, f"{length} frames from {start} s are no part"
+        return WHOLE, f"{length} frames from {start} s are not a segment"
     return Segment(round(start, 6), round(start + length / info.rate, 6)), ""
 
 

@@ -130,7 +130,7 @@ def _read_segment(relation: Mapping[str, Any], rate: Any) -> tuple[Segment, str]
     begin, end, found = relation.get("begin_fid"), relation.get("end_fid"), as_seconds(rate)
     first, last = as_seconds(begin), as_seconds(end)
     if not found or found < 0 or first is None or last is None:
-        return WHOLE, f"begin_fid {begin!r} to end_fid {end!r} at {rate!r} a second are no frames"
+        return WHOLE, f"begin_fid {begin!r} to end_fid {end!r} at {rate!r} per second is not a range of frames"
     try:
         return check_segment(first / found, last / found), ""
     except BadSegment as error:

@@ -85,7 +85,7 @@ def split_action(row: Row) -> Row:
     """
     found = GYM.fullmatch(row["path"])
     if not found:
-        return row | {"fault": f"{row['path'][:40]!r} is no event and action"}
+        return row | {"fault": f"{row['path'][:40]!r} is not an event and an action"}
     event = int(found["event"])
     return row | {"path": found["video"], "start": event + int(found["start"]), "end": event + int(found["end"]) + 1}
 
@@ -94,7 +94,7 @@ def split_event(row: Row) -> Row:
     """As `split_action`, for videos that are cut into events."""
     found = GYM.fullmatch(row["path"])
     if not found:
-        return row | {"fault": f"{row['path'][:40]!r} is no event and action"}
+        return row | {"fault": f"{row['path'][:40]!r} is not an event and an action"}
     return row | {"path": row["path"].rpartition("_A_")[0], "start": found["start"], "end": int(found["end"]) + 1}
 
 
@@ -113,7 +113,7 @@ def count_frames(row: Row) -> Row:
     try:
         return row | {"start": int(row["start"]) / float(fps), "end": int(row["end"]) / float(fps)}
     except (TypeError, ValueError, ZeroDivisionError):
-        return row | {"fault": f"{row['start']!r} to {row['end']!r} at {fps!r} a second are no frames"}
+        return row | {"fault": f"{row['start']!r} to {row['end']!r} at {fps!r} per second is not a range of frames"}
 
 
 def mark_ambiguous(row: Row) -> Row:
@@ -135,7 +135,7 @@ def count_listed_frames(row: Row) -> Row:
     try:
         pairs = [[float(frame) / fps for frame in pair] for pair in row["segment"]]
     except (TypeError, ValueError, ZeroDivisionError):
-        return row | {"fault": f"{str(row['segment'])[:40]} at {fps!r} a second are no frames"}
+        return row | {"fault": f"{str(row['segment'])[:40]} at {fps!r} per second is not a range of frames"}
     return row | {"segment": pairs}
 
 

@@ -128,7 +128,7 @@ def _check_archive(path: Path) -> None:
     except SourceFault as fault:
         raise UserError(f"{path}: {fault}") from None
     except (*UNREADABLE, expat.ExpatError) as error:
-        raise UserError(f"{path}: no whole .xlsx ({describe_fault(error)}); save it again, or {REMEDY}") from None
+        raise UserError(f"{path}: not a complete .xlsx ({describe_fault(error)}); save it again, or {REMEDY}") from None
 
 
 def _refuse_entities(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:

@@ -131,9 +131,9 @@ def _refuse_numbers(path: Path, attribute: Attribute, values: Sequence[Any]) -> 
 def _read_project(path: Path) -> tuple[dict[str, Attribute], list[Annotation]]:
     content = read_content(path, REMEDY)
     if not isinstance(content, dict) or not content.keys() >= PROJECT:
-        raise UserError(f"{path}: no project of {TOOL}, which holds {', '.join(sorted(PROJECT))}; {REMEDY}")
+        raise UserError(f"{path}: not a project of {TOOL}, which holds {', '.join(sorted(PROJECT))}; {REMEDY}")
     if not all(isinstance(content[name], dict) for name in PROJECT):
-        raise UserError(f"{path}: of {', '.join(sorted(PROJECT))} one is no object; {REMEDY}")
+        raise UserError(f"{path}: of {', '.join(sorted(PROJECT))} one is not an object; {REMEDY}")
     files = {fid: _name_file(file) for fid, file in content["file"].items()}
     views = {
         vid: [files.get(as_text(fid), "") for fid in as_list(as_object(view).get("fid_list"))]

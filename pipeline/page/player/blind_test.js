@@ -27,7 +27,7 @@ function startBlindTest() {
 
   function describeResult() {
     const right = answers.filter((answer, place) => answer === pairs[place].real).length;
-    return `${right} of ${pairs.length} right; who guesses gets about ${Math.round(pairs.length / 2)}. Save the answers: t2v blindtest reads them.`;
+    return `${right} of ${pairs.length} correct; guessing gives about ${Math.round(pairs.length / 2)}. Save the answers to analyse them with t2v blindtest.`;
   }
 
   function load(side, source) {

@@ -1,7 +1,7 @@
-// The player: what is typed and chosen -> a scene, which a worker draws -> what is seen.
+// The player: what is typed and chosen -> a scene -> the clip that a worker generates.
 
 const TILES = 16;
-const PATIENCE = 400; // milliseconds after which a reader is told that a clip is being drawn
+const PATIENCE = 400; // milliseconds after which a reader is told that a clip is being generated
 const STILL = matchMedia("(prefers-reduced-motion: reduce)");
 
 function startPlayer() {
@@ -25,7 +25,7 @@ function startPlayer() {
   function readScene() {
     const one = readSide("");
     const opposite = findOpposite(model, one.read.tokens);
-    const noWay = opposite || one.error ? "" : " No opposite direction of this caption is known.";
+    const noWay = opposite || one.error ? "" : " This caption has no known opposite direction.";
     tell(find("notes"), one.error || describeUnknown(one.read) + noWay, one.error);
     find("turn").disabled = !opposite;
     if (one.error) return null;
@@ -40,12 +40,12 @@ function startPlayer() {
     const scene = readScene();
     if (!scene) return;
     const number = ++latest;
-    setTimeout(() => { if (number === latest && number !== done) find("busy").textContent = "Drawing …"; }, PATIENCE);
+    setTimeout(() => { if (number === latest && number !== done) find("busy").textContent = "Generating …"; }, PATIENCE);
     const { frames, milliseconds, error } = await studio.draw(scene, () => number === latest);
     if (number !== latest) return;
     done = number;
     find("busy").textContent = "";
-    if (error) return void tell(find("notes"), `The clip cannot be drawn: ${error}`, error);
+    if (error) return void tell(find("notes"), `The clip cannot be generated: ${error}`, error);
     Object.assign(seen, { frames, scene });
     find("canvas").setAttribute("aria-label", `${clip.frames} frames of: ${scene.caption}, seed ${scene.seed}`);
     Object.assign(find("canvas").dataset, { drawn: number, milliseconds });
@@ -78,7 +78,7 @@ function startPlayer() {
   function showProgress(drawn) {
     find("wall-progress").hidden = drawn === TILES;
     find("wall-count").value = drawn;
-    find("wall-drawn").textContent = `${drawn} of ${TILES} drawn`;
+    find("wall-drawn").textContent = `${drawn} of ${TILES} generated`;
   }
 
   // Disabled until it has been drawn.
@@ -207,7 +207,7 @@ function startStudio(model, engine, weights) {
 
 function describeUnknown({ unknown }) {
   return unknown.map(({ word, near }) => {
-    const known = near.length ? `near to it by spelling: ${near.join(", ")}` : "no known word is spelled like it";
+    const known = near.length ? `similar words: ${near.join(", ")}` : "no similar known word";
     // Isolated, so that a word from right to left leaves the sentence around it as it is.
     return `The model has never seen \u2068“${word.slice(0, 60)}”\u2069; ${known}.`;
   }).join(" ");

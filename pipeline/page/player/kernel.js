@@ -46,7 +46,7 @@ class Kernel {
     Object.assign(work, this.pack(weight, bias), this.writeModulation(modulation, x.frames, inputs));
     if (tall * wide === 1) this.convolveFrames(work, long);
     else if (long === 1) this.convolvePlaces(work, tall, wide);
-    else throw new Error("a convolution of time and space at once is not known here");
+    else throw new Error("convolutions over both time and space are not supported");
     return work.out;
   }
 

@@ -20,7 +20,7 @@ function drawClip(model, { ids, seed, to = null, share = 0 }) {
   const frames = GENERATORS[model.generator.kind](model, z, conds).data;
   const bytes = new Uint8ClampedArray(frames.length);
   for (let place = 0; place < frames.length; place++) {
-    if (!Number.isFinite(frames[place])) throw new Error("the generator draws pixels that are no numbers: its weights are broken");
+    if (!Number.isFinite(frames[place])) throw new Error("the generator generates pixels that are not finite: its weights are broken");
     bytes[place] = (frames[place] + 1) * 127.5;
   }
   return bytes;

@@ -49,19 +49,19 @@ function splitPiece(quoted) {
 }
 
 // What a model makes of a text: { tokens, slots, ids, unknown: [{ word, near }], error }. `ids` condition the generator,
-// `error` says why nothing can be drawn.
+// `error` says why no clip can be generated.
 function readCaption(model, text) {
   const tokens = model.readings[text] ?? tokenize(text);
   const read = { tokens, slots: [], ids: [], unknown: [], error: "" };
-  if (!tokens.length) return { ...read, error: "Write what moves and how." };
+  if (!tokens.length) return { ...read, error: "Type what moves, and how." };
   if (tokens.length > model.max_tokens) {
-    return { ...read, error: `The caption has ${count(tokens.length, "word")}; this model reads up to ${model.max_tokens}.` };
+    return { ...read, error: `The caption has ${count(tokens.length, "word")}; this model takes at most ${model.max_tokens}.` };
   }
   const words = listIds(model);
   const strange = [...new Set(tokens.filter((token) => !words.has(token)))];
   read.unknown = strange.map((word) => ({ word, near: findNearest(model, word) }));
   if (strange.length === new Set(tokens).size) {
-    return { ...read, error: `The model knows no word of this caption. It knows ${model.words.slice(2, 22).join(", ")} …` };
+    return { ...read, error: `The model knows none of the words in this caption. Known words: ${model.words.slice(2, 22).join(", ")} …` };
   }
   read.slots = matchSlots(tokens, model.actions);
   const ids = tokens.map((token) => words.get(token) ?? 1);

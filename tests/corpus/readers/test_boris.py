@@ -84,8 +84,8 @@ def test_the_time_offset_of_an_observation_comes_off(tmp_path):
     rows = [state(*pair, **{"Time offset (s)": 100}) for pair in times]
     assert seen(write(tmp_path, [AGGREGATED, *rows])) == [
         *(told for told in TOLD if told[1] != "bark"),
-        ("a.mp4", "running left", "running left", "from -50 to -40 s is no part of the files"),
-        ("a.mp4", "running left", "running left", "from 800 to 810 s is no part of the files"),
+        ("a.mp4", "running left", "running left", "from -50 to -40 s is not a segment of the files"),
+        ("a.mp4", "running left", "running left", "from 800 to 810 s is not a segment of the files"),
     ]
 
 

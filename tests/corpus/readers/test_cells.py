@@ -112,7 +112,7 @@ def test_a_column_that_stands_twice_is_refused(tmp_path):
         ("t.csv", b'clip,what is said\na.mp4,"x" y\n', "line 2: ',' expected after '\"'"),
         ("t.csv", b"clip,what is said\na.mp4,\x81\n", "not UTF-8 (invalid start byte at byte 24)"),
         ("t.jsonl", b'{"clip": "a"}\n{"clip":\n', "line 2 is not JSON"),
-        ("t.jsonl", b"\n[1, 2]\n", "line 2 is no object with a row's cells, but [1, 2]"),
+        ("t.jsonl", b"\n[1, 2]\n", "line 2 is not an object with a row's cells, but [1, 2]"),
         ("t.jsonl", b"[" * 100_000, "line 1 is not JSON"),
         ("t.jsonl", b'{"clip": "\x81"}\n', "not UTF-8"),
         ("t.parquet", b"PAR1 and no more", "not a whole Parquet file"),

@@ -58,7 +58,7 @@ def test_tables_and_json_have_classes_too(tmp_path):
 
 def test_bad_classes_are_told(tmp_path):
     (tmp_path / "a.json").write_text("[3]")
-    with pytest.raises(UserError, match=r"a\.json: 3 is no name of a class; see dataset\.classes"):
+    with pytest.raises(UserError, match=r"a\.json: 3 is not a class name; see dataset\.classes"):
         read_classes(tmp_path / "a.json")
     (tmp_path / "a.txt").write_text("1 A\n1 B\n")
     with pytest.raises(UserError, match="names a class number twice"):

@@ -157,7 +157,7 @@ def test_bad_input_is_named(tmp_path):
         seen(path, category="act")
     for content, told in {
         "<annotations><version>1.1</version></annotations>": "holds neither tracks nor tags",
-        "<annotations><track label='a'><box frame='x'/></track></annotations>": "has the frame 'x', which is no number",
+        "<annotations><track label='a'><box frame='x'/></track></annotations>": "the frame 'x', which is not a number",
         "<annotations><track>": "not XML",
         "<dataset/>": "its root is <dataset>, not <annotations>",
         "<annotations>" + "<meta>" * 300: "more than 200 deep",
@@ -168,13 +168,13 @@ def test_bad_input_is_named(tmp_path):
         with pytest.raises(UserError, match=told):
             seen(path)
     (tmp_path / "bad.zip").write_bytes(b"PK\x03\x04 no more")
-    with pytest.raises(UserError, match="no whole ZIP file"):
+    with pytest.raises(UserError, match="not a complete ZIP file"):
         seen(tmp_path / "bad.zip")
     with zipfile.ZipFile(tmp_path / "name.zip", "w") as archive:
         archive.writestr("\u00e4.xml", "x")
     content = (tmp_path / "name.zip").read_bytes()
     (tmp_path / "name.zip").write_bytes(content.replace("\u00e4".encode(), b"\xff\xff"))  # a name that is no UTF-8
-    with pytest.raises(UserError, match="no whole ZIP file"):
+    with pytest.raises(UserError, match="not a complete ZIP file"):
         seen(tmp_path / "name.zip")
     with zipfile.ZipFile(tmp_path / "none.zip", "w") as archive:
         archive.writestr("readme.txt", "x")

@@ -66,7 +66,7 @@ def test_texts_in_another_folder_than_their_videos_are_no_classes(tmp_path):
 @pytest.mark.parametrize(
     ("files", "told"),
     [
-        (["IMG_1.MOV", "IMG_2.MOV"], "IMG_1.MOV has no text beside it"),
+        (["IMG_1.MOV", "IMG_2.MOV"], "IMG_1.MOV has no text next to it"),
         (["videos/1.mp4", "videos/2.mp4"], "all videos are in videos, which names no classes"),
         (["train/1.mp4", "val/2.mp4"], "all videos are in train, val, which names no classes"),
     ],

@@ -174,7 +174,7 @@ def test_bad_input_is_named(tmp_path):
         '<!DOCTYPE a><ANNOTATION_DOCUMENT><HEADER TIME_UNITS="x"/></ANNOTATION_DOCUMENT>': "declares a document type",
         '<ANNOTATION_DOCUMENT><HEADER TIME_UNITS="NTSC-frames"/></ANNOTATION_DOCUMENT>': "its times are in 'NTSC",
         '<ANNOTATION_DOCUMENT><TIME_ORDER><TIME_SLOT TIME_VALUE="x"/></TIME_ORDER></ANNOTATION_DOCUMENT>':
-            "has the TIME_VALUE 'x', which is no number",
+            "has the TIME_VALUE 'x', which is not a number",
     }.items():  # fmt: skip
         path.write_text(content)
         with pytest.raises(UserError, match=told):

@@ -124,7 +124,7 @@ def test_bad_input_is_named(tmp_path):
     path = tmp_path / "clips.json"
     with pytest.raises(UserError, match=r"clips\.json: no such JSON file"):
         seen(path)
-    with pytest.raises(UserError, match=r"clips\.json: entry 2 is no object with a row's cells, but 7"):
+    with pytest.raises(UserError, match=r"clips\.json: entry 2 is not an object with a row's cells, but 7"):
         seen(path, [{"path": "a", "caption": "x"}, 7])
     with pytest.raises(UserError, match="holds neither a list of objects nor an object with rows, but 3"):
         seen(path, 3)

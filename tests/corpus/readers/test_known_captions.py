@@ -184,7 +184,7 @@ def test_tacos_counts_frames_where_activitynet_counts_seconds(place):
     part = {"timestamps": [[294, 588]], "sentences": ["He cuts"], "num_frames": 9000}
     labels = place({"train.json": {"s13-d21.avi": part | {"fps": 29.4}, "s2.avi": part | {"fps": 0}}})
     assert [row[:2] + row[4:5] for row in seen("tacos", labels)] == [("s13-d21.avi", "He cuts", (10.0, 20.0))]
-    assert faults("tacos", labels)[0][1] == "[[294, 588]] at 0 a second are no frames"
+    assert faults("tacos", labels)[0][1] == "[[294, 588]] at 0 per second is not a range of frames"
 
 
 def narrate(*pairs):

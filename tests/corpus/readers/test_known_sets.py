@@ -194,7 +194,7 @@ def test_charades_rows_without_a_part_say_why(place):
     assert faults("charades", labels) == [
         ("a", "its list of parts is empty"),
         ("a2", "from 5 to 4 s is reversed"),
-        ("a3", "['5.00'] is no pair of start and end"),
+        ("a3", "['5.00'] is not a pair of start and end"),
     ]
 
 

@@ -218,7 +218,7 @@ def test_bad_input_is_named(tmp_path):
     run = timeline("a", ["Run"], 1, 24)
     with pytest.raises(UserError, match=r"has no control 'trick' \(dataset\.columns\.category\); there are: tricks"):
         seen(tmp_path, [task(1, "c.mp4", run)], category="trick")
-    with pytest.raises(UserError, match="item 1 is no task with data and annotations, but 7"):
+    with pytest.raises(UserError, match="item 1 is not a task with data and annotations, but 7"):
         seen(tmp_path, [task(1, "c.mp4", run), 7])
     with pytest.raises(UserError, match="no column holds parts of videos; name the one with the classes"):
         read_export("label_studio", write_table(tmp_path / "x.csv", [cells("A dog", "")]))

@@ -201,7 +201,7 @@ def test_what_is_no_set_of_robots_is_told(make, tmp_path):
     with pytest.raises(UserError, match=r"episodes\.jsonl: has no column episode_index"):
         read(root)
     write_lines(root, [{"episode_index": "x", "length": 9, "tasks": []}])
-    with pytest.raises(UserError, match="line 1 has no whole episode_index and length"):
+    with pytest.raises(UserError, match="line 1 has no integer episode_index and length"):
         read(root)
 
 

@@ -77,7 +77,9 @@ def test_a_point_in_time_is_what_lies_around_it():
         Part("stands", None, Segment(901.25, 902.75), "")
     ]
     assert parts({"caption": "stands", "start": 0.5}, {"start": 2}, around=0.75)[0].segment == Segment(0, 1.25)
-    assert parts({"caption": "stands", "start": ""}, {"start": 2}, around=0.75)[0].fault == "there is no point in time"
+    assert (
+        parts({"caption": "stands", "start": ""}, {"start": 2}, around=0.75)[0].fault == "the point in time is missing"
+    )
     with pytest.raises(ValueError, match=r"segments\.around is about points in time"):
         parts({}, TIMES, around=0.75)
 

@@ -116,7 +116,7 @@ def test_a_pattern_that_finds_nothing_of_use_is_named(tmp_path, pattern, told):
     [
         ("(?P<class>a)", "has brackets called class; known are (?P<caption>...), (?P<category>...), (?P<group>...)"),
         ("(a)(b)", "has 2 brackets without names; it needs one, which is the group, or names: (?P<caption>...)"),
-        ("(", "is no regular expression"),
+        ("(", "is not a regular expression"),
     ],
 )
 def test_params_refuse_a_pattern_that_means_nothing(pattern, told):

@@ -64,7 +64,7 @@ def test_a_video_without_relations_is_counted_and_faults_keep_their_rows(place, 
     assert [(row.label, row.segment_fault) for row in rows] == [
         ("", ""),
         ("dog bite ball", "from 0 to 0 s is empty"),
-        ("adult walk to the left of dog", "begin_fid 30 to end_fid 60 at 0 a second are no frames"),
+        ("adult walk to the left of dog", "begin_fid 30 to end_fid 60 at 0 per second is not a range of frames"),
     ]
     assert "1 of 3 files hold no relation, such as" in capsys.readouterr().err
 

@@ -143,8 +143,8 @@ def test_no_archive_one_cut_off_and_one_with_a_password_are_named(tmp_path):
     path = write(tmp_path / "x.xlsx", ("video", "what is said"), ("a.mp4", "a cat"))
     whole = path.read_bytes()
     for content, told in [
-        (whole[:-100], "no whole .xlsx"),
-        (b"video,what is said\n", "no whole .xlsx"),
+        (whole[:-100], "not a complete .xlsx"),
+        (b"video,what is said\n", "not a complete .xlsx"),
         (bytes.fromhex("d0cf11e0a1b11ae1") + bytes(512), "has a password, or is of an older format; save it as .xlsx"),
     ]:
         path.write_bytes(content)

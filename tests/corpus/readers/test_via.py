@@ -152,7 +152,7 @@ def test_bad_input_is_named(tmp_path):
         seen(write(tmp_path, project()), category="act")
     with pytest.raises(UserError, match=r"no project of VIA 3, which holds attribute, file, metadata, project, view"):
         seen(write(tmp_path, {"project": {}}))
-    with pytest.raises(UserError, match="one is no object"):
+    with pytest.raises(UserError, match="one is not an object"):
         seen(write(tmp_path, {**project(), "view": []}))
     with pytest.raises(UserError, match="has no comment with CSV_HEADER"):
         seen(write(tmp_path, "a,b\n1,2\n", "x.csv"))

@@ -143,7 +143,7 @@ def test_bad_shards_are_told(tmp_path, members, columns, told):
 
 def test_what_is_no_shard_and_what_lies_elsewhere_is_told(tmp_path):
     (tmp_path / "bad.tar").write_bytes(b"x" * 2000)
-    with pytest.raises(UserError, match=r"bad\.tar is no tar archive"):
+    with pytest.raises(UserError, match=r"bad\.tar is not a tar archive"):
         read(tmp_path)
     with pytest.raises(UserError, match=r"holds \.tar"):
         read(tmp_path / "none")
