@@ -138,24 +138,26 @@ def _decode(
         return made.ids, made.frames(range(len(made))), read_table(out / DROPS, Drop)
 
 
+OutOption = Annotated[
+    Path | None, typer.Option("-o", "--out", help="output file: .json (for `t2v compare`) or .csv (with controls)")
+]
+DataOption = Annotated[Path, typer.Option(help="data folder of a run, with its judge, labels, captions and clips")]
+
+ObjectsOption = Annotated[
+    str | None,
+    typer.Option(metavar="COLUMN", help="column of objects, separated by commas [default: parsed from the caption]"),
+]
+
+
 def evaluate(
     folder: Annotated[Path, typer.Argument(help="folder of videos with a metadata.csv, .jsonl or .parquet")],
-    out: Annotated[
-        Path | None, typer.Option("-o", "--out", help="output file: .json (for `t2v compare`) or .csv (with controls)")
-    ] = None,
-    data: Annotated[Path, typer.Option(help="data folder of a run, with its judge, labels, captions and clips")] = Path(
-        "data"
-    ),
+    out: OutOption = None,
+    data: DataOption = Path("data"),
     caption: Annotated[str, typer.Option(metavar="COLUMN", help="column of captions")] = "caption",
     category: Annotated[
         str | None, typer.Option(metavar="COLUMN", help="column of categories [default: parsed from the caption]")
     ] = None,
-    objects: Annotated[
-        str | None,
-        typer.Option(
-            metavar="COLUMN", help="column of objects, separated by commas [default: parsed from the caption]"
-        ),
-    ] = None,
+    objects: ObjectsOption = None,
 ) -> None:
     """Evaluate the videos of a folder like the generator of a run: same judge, same real clips, same controls.
 

@@ -54,12 +54,15 @@ NOT_STATED = "not stated"
 MARKUP = str.maketrans({letter: f"\\{letter}" for letter in "\\`*_{}[]<>|~"})
 
 
+LicenceOption = Annotated[
+    str, typer.Option(help="licence of the weights, by its id on the Hugging Face Hub: apache-2.0, cc-by-4.0, ...")
+]
+
+
 def export(
     folder: Annotated[Path, typer.Argument(help="folder to write, which must not exist yet")],
     run: Annotated[str, typer.Option(help="project folder, git revision or DVC experiment")] = ".",
-    licence: Annotated[
-        str, typer.Option(help="licence of the weights, by its id on the Hugging Face Hub: apache-2.0, cc-by-4.0, ...")
-    ] = "",
+    licence: LicenceOption = "",
     data_licence: Annotated[str, typer.Option(help="licence of the training clips")] = "",
     graph: Annotated[
         bool, typer.Option("--onnx/--no-onnx", help="include generator.onnx, whose export takes a minute")

@@ -39,25 +39,29 @@ Guidance = Annotated[
 ]
 
 
+OutOption = Annotated[
+    Path,
+    typer.Option(
+        "-o", "--out", help="output file; the extension selects the format: .gif, .mp4, .png (film strips), .npz"
+    ),
+]
+StepsOption = Annotated[
+    int | None,
+    typer.Option(
+        min=1, help="flow models only: sampling steps [default: those of its export, or else of its training]"
+    ),
+]
+
+
 def sample(
     caption: Annotated[str, typer.Argument(help='such as "pushing a mug from left to right"')],
-    out: Annotated[
-        Path,
-        typer.Option(
-            "-o", "--out", help="output file; the extension selects the format: .gif, .mp4, .png (film strips), .npz"
-        ),
-    ],
+    out: OutOption,
     seed: Annotated[
         int, typer.Option(min=0, max=MAX_SEED, help="seed of the noise; the same seed gives the same clips")
     ] = 0,
     n: Annotated[int, typer.Option("--n", "-n", min=1, help="number of clips")] = 4,
     model: Annotated[Path, typer.Option(help="folder of a trained model")] = Path("data/model"),
-    steps: Annotated[
-        int | None,
-        typer.Option(
-            min=1, help="flow models only: sampling steps [default: those of its export, or else of its training]"
-        ),
-    ] = None,
+    steps: StepsOption = None,
     guidance: Guidance = None,
     exact: Annotated[
         bool, typer.Option("--exact", help="use torch even if an ONNX graph is available, as the stages do")

@@ -57,14 +57,19 @@ def sweep() -> None:
     """Train one model per point, and report what differs."""
 
 
+AxesArgument = Annotated[
+    list[str],
+    typer.Argument(metavar="KEY=VALUE,VALUE...", help="such as train.penalties.r1=0.1,1,10; a range: 0.1..10.0:log"),
+]
+PointsOption = Annotated[
+    int | None, typer.Option(min=1, help="number of points, chosen at random, instead of all combinations")
+]
+JobOptions = Annotated[str, typer.Option(help="resources that each job requests; see docs/how-to/sweep-a-param.md")]
+
+
 @app.command()
 def run(
-    axes: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="KEY=VALUE,VALUE...", help="such as train.penalties.r1=0.1,1,10; a range: 0.1..10.0:log"
-        ),
-    ],
+    axes: AxesArgument,
     jobs: Annotated[
         int, typer.Option(min=1, help="points to train at a time, each with its share of the cores or GPUs")
     ] = 1,
@@ -72,9 +77,7 @@ def run(
         str, typer.Option(help="name of the sweep [default: the first free of sweep-1, sweep-2, ...]")
     ] = "",
     seeds: Annotated[int, typer.Option(min=1, help="trainings of each point, with different training_seed")] = 1,
-    points: Annotated[
-        int | None, typer.Option(min=1, help="number of points, chosen at random, instead of all combinations")
-    ] = None,
+    points: PointsOption = None,
     maximise: Annotated[
         str, typer.Option(metavar="METRIC", help="choose the --points with Optuna to maximise this metric")
     ] = "",
@@ -83,9 +86,7 @@ def run(
     on: Annotated[
         str, typer.Option(metavar="CLUSTER", help=f"run points as jobs of a cluster: {' | '.join(ENGINES)}")
     ] = "",
-    job_options: Annotated[
-        str, typer.Option(help="resources that each job requests; see docs/how-to/sweep-a-param.md")
-    ] = "",
+    job_options: JobOptions = "",
 ) -> None:
     """Train one model per point and seed, each as a DVC experiment; `t2v sweep report NAME` shows what differs.
 

@@ -238,17 +238,21 @@ def run_again(facts: dict[str, Any], model: Path, data: Path, out: Path) -> str 
     return None
 
 
+ModelOption = Annotated[
+    Path | None, typer.Option(help="folder of the model that made them [default: as for `t2v reproduce`]")
+]
+TrustOption = Annotated[
+    Path | None,
+    typer.Option(help="PEM file: certificates of trusted signers; signatures by anyone else count as faults"),
+]
+
+
 def verify(
     paths: Annotated[
         list[Path] | None, typer.Argument(help="rendered files or folders [default: the whole project]")
     ] = None,
-    model: Annotated[
-        Path | None, typer.Option(help="folder of the model that made them [default: as for `t2v reproduce`]")
-    ] = None,
-    trust: Annotated[
-        Path | None,
-        typer.Option(help="PEM file: certificates of trusted signers; signatures by anyone else count as faults"),
-    ] = None,
+    model: ModelOption = None,
+    trust: TrustOption = None,
     quick: Annotated[bool, typer.Option("--quick", help="do not reproduce samples")] = False,
 ) -> None:
     """Check the seals and signatures of rendered files, reproduce samples, and hash the outputs of stages.
@@ -268,12 +272,12 @@ def verify(
     if paths is None and outputs:  # a project may also have pictures from other programs
         found = [file for file in found if file.parent.resolve() in outputs]
     files = [read_media(file) for file in found]
-    told = {media.path: check_marks(media, trust) for media in files}
-    again = 0 if quick else _make_again([media for media in files if not told[media.path]], model, told)
-    faults += [f"{path}: {fault}" for path, fault in told.items() if fault]
+    by_path = {media.path: check_marks(media, trust) for media in files}
+    again = 0 if quick else _make_again([media for media in files if not by_path[media.path]], model, by_path)
+    faults += [f"{path}: {fault}" for path, fault in by_path.items() if fault]
     for fault in faults:
         print(fault)
-    whole = sum(not fault for fault in told.values())
+    whole = sum(not fault for fault in by_path.values())
     print(
         f"{whole} of {len(files)} rendered files are intact, {again} of them reproduced; "
         f"{locked} files match the lock files"
@@ -282,15 +286,15 @@ def verify(
         raise typer.Exit(1)
 
 
-def _make_again(files: list[Media], model: Path | None, told: dict[Path, str]) -> int:
-    """Reproduce samples -> how many are equal; altered ones are added to `told`, impossible ones are printed."""
+def _make_again(files: list[Media], model: Path | None, by_path: dict[Path, str]) -> int:
+    """Reproduce samples -> how many are equal; altered ones are added to `by_path`, impossible ones are printed."""
     equal = 0
     samples = [media for media in files if (media.facts or {}).get("made_by") == MADE_BY]
     for outcome in remake_all(samples, model, Path("data")):
         equal += outcome.is_equal
         reasons = "; ".join(outcome.reasons)
         if ALTERED in outcome.reasons:
-            told[outcome.media.path] = f"sealed, but its reproduction differs: {reasons}"
+            by_path[outcome.media.path] = f"sealed, but its reproduction differs: {reasons}"
         elif not outcome.is_equal:
             print(f"{outcome.media.path}: intact by its seal, but cannot be reproduced here: {reasons}")
     return equal
