@@ -1,9 +1,15 @@
 """What a plan knows of the data, and what it assumes."""
 
-from training_sets import T, tiny_params, write_project
+import re
+
+from locations import ROOT
+from markdown_pages import Page
+from training_sets import CPU, T, tiny_params, write_project
 
 from pipeline.data.dataset import DataFolders
-from pipeline.planning import TOKENS, WORDS, read_assumptions, resident_bytes
+from pipeline.params import load_params
+from pipeline.planning import TOKENS, WORDS, count_parameters, read_assumptions, resident_bytes
+from pipeline.planning.dry_run import TrainingTask
 
 PLACES = ("labels", "clips", "captions")
 
@@ -30,3 +36,11 @@ def test_clips_count_only_where_they_lie_on_the_device():
     assert resident_bytes(loading("auto"), 10, 20 * each) == 10 * each
     assert resident_bytes(loading("auto"), 10, 19 * each) == 0
     assert resident_bytes(loading("streamed"), 10, 100 * each) == 0
+
+
+def test_the_networks_of_the_demo_are_those_that_the_page_shows():
+    (shown,) = (block.text for block in Page(ROOT / "docs/how-to/plan-a-training.md").blocks("text"))
+    params = load_params(ROOT / "params.yaml")
+    counted = count_parameters(TrainingTask(params.clip, params.train, CPU, 1, WORDS, TOKENS))
+    found = re.findall(r"^((?:generator|discriminator)\.\w+) +([\d,]+)$", shown, re.MULTILINE)
+    assert {name: int(number.replace(",", "")) for name, number in found} == counted
