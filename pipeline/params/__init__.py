@@ -228,7 +228,7 @@ def read_text(path: Path) -> str:
     except FileNotFoundError:
         raise UserError(f"{path}: no such file in {Path.cwd()}; run from the project's folder") from None
     except IsADirectoryError:
-        raise UserError(f"{path}: a folder; params are read from a YAML file") from None
+        raise UserError(f"{path}: is a folder; params are read from a YAML file") from None
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8") from None
 

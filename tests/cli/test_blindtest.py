@@ -63,7 +63,7 @@ def run(*arguments):
     return CliRunner().invoke(app, ["blindtest", *map(str, arguments)])
 
 
-@pytest.mark.parametrize(("pairs", "told"), [(1, "do not show"), (5, "do not show"), (6, "people know")])
+@pytest.mark.parametrize(("pairs", "told"), [(1, "do not show"), (5, "do not show"), (6, "people can tell")])
 def test_few_right_answers_are_no_knowledge(tmp_path, monkeypatch, pairs, told):
     """Who guesses is right five times of five in 3 % of all tests, or wrong: 6 % for an interval of 95 %."""
     monkeypatch.chdir(tmp_path)
@@ -115,9 +115,9 @@ def test_figures_are_printed_for_machines_with_those_of_the_judges_beside(tmp_pa
         (f"{HEADER}\nabc,ann,1,left,\n", "line 2: real is '', not left or right"),
         (f"{HEADER}\nabc,ann,0,left,left\n", "line 2: pair is '0', not a number from 1"),
         (f"{HEADER}\nabc,ann,one,left,left\n", "line 2: pair is 'one'"),
-        (f"{HEADER}\nabc,,1,left,left\n", "line 2: names no person"),
-        (f"{HEADER}\n,ann,1,left,left\n", "line 2: names no test"),
-        (f"{HEADER}\nabc,all people,1,left,left\n", "line 2: 'all people' stands for everybody"),
+        (f"{HEADER}\nabc,,1,left,left\n", "line 2: has no person"),
+        (f"{HEADER}\n,ann,1,left,left\n", "line 2: has no test"),
+        (f"{HEADER}\nabc,all people,1,left,left\n", "line 2: 'all people' is reserved for the total"),
         (f"{HEADER}\nabc,ann,1,left,left\nabc,ann,1,right,left\n", "line 3: ann has answered pair 1 already"),
         (f"{HEADER}\nabc,ann,1,left,left\nabc,bob,1,right,right\n", "line 3: says that the real clip of pair 1"),
         (f"{HEADER}\nabc,ann,1,left,left\nxyz,ann,2,right,right\n", "line 3: of test xyz"),

@@ -44,7 +44,7 @@ def test_only_the_difference_beyond_chance_is_real(folders):
     assert lines["mmd"].endswith("1.000 no")
     assert lines["recall"] == "n/a n/a n/a"
     assert "joint_accuracy_ceiling" not in lines
-    assert printed.rstrip().endswith("1 of 2 differences are real")
+    assert printed.rstrip().endswith("1 of 2 differences are significant")
     assert warned == ""
 
 
@@ -54,13 +54,13 @@ def test_the_other_way_round_it_is_lower(folders):
 
 def test_json_holds_everything(folders):
     found = json.loads(compare(*folders, "--json")[0])
-    assert found["joint_accuracy"]["real"] is True
+    assert found["joint_accuracy"]["significant"] is True
     assert found["joint_accuracy"]["a"] == A["joint_accuracy"]
     assert found["recall"]["p_value"] is None
 
 
 def test_an_evaluation_does_not_differ_from_itself(folders):
-    assert "0 of 2 differences are real" in compare(folders[0], folders[0] / "data/evaluation")[0]
+    assert "0 of 2 differences are significant" in compare(folders[0], folders[0] / "data/evaluation")[0]
 
 
 def test_other_judges_are_warned_of(folders):
@@ -87,7 +87,7 @@ def test_revisions_and_experiments_are_read_from_the_cache(tmp_path, monkeypatch
     for name, value in project.environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(project.folder)
-    assert "1 of 2 differences are real" in compare("HEAD", "exp-b")[0]
+    assert "1 of 2 differences are significant" in compare("HEAD", "exp-b")[0]
     with pytest.raises(UserError, match="exp-c: not a file or folder, nor a revision or experiment"):
         compare("HEAD", "exp-c")
     clone = project.clone(tmp_path / "clone")  # without the cache
@@ -105,8 +105,8 @@ def test_revisions_and_experiments_are_read_from_the_cache(tmp_path, monkeypatch
         ("[]", "has no metrics of an evaluation"),
         ("3", "has no metrics of an evaluation"),
         ('{"figures": []}', "has no metrics of an evaluation"),
-        ('{"mmd": 3}', "holds mmd without its interval, as metrics.json does"),
-        ('{"mmd": null}', "holds mmd without its interval, as metrics.json does"),
+        ('{"mmd": 3}', "has mmd without its interval, as metrics.json does"),
+        ('{"mmd": null}', "has mmd without its interval, as metrics.json does"),
         ('{"mmd": {"odd": 3}}', "mmd is not a metric of an evaluation"),
         ('{"mmd": {"value": 3, "odd": 3}}', "mmd is not a metric of an evaluation"),
         ('{"mmd": "3"}', "mmd is not a metric of an evaluation"),
@@ -123,12 +123,12 @@ def test_what_is_no_evaluation_is_named_with_what_is_wrong(folders, text, told):
 
 
 def test_the_metrics_of_a_project_are_no_evaluation_to_compare():
-    with pytest.raises(UserError, match=r"metrics\.json: holds \w+ without its interval, as metrics\.json does"):
+    with pytest.raises(UserError, match=r"metrics\.json: has \w+ without its interval, as metrics\.json does"):
         compare(ROOT / "metrics.json", ROOT / "metrics.json")
 
 
 def test_a_folder_without_an_evaluation_is_named(folders, tmp_path):
-    with pytest.raises(UserError, match=r"holds neither intervals\.json nor data/evaluation/intervals\.json"):
+    with pytest.raises(UserError, match=r"has neither intervals\.json nor data/evaluation/intervals\.json"):
         compare(tmp_path, folders[1])
     write_json(folders[1], {"other": A["mmd"]})
     with pytest.raises(UserError, match="no metric in common"):

@@ -82,8 +82,8 @@ def test_halves_of_copies_that_dvc_left_in_its_cache_are_told(tmp_path, monkeypa
     (half.parent / "0123456789abcdef").write_bytes(b"whole")
     finding = CHECKS["disk"]()
     assert finding.state != "ok"
-    assert "1 unfinished copies of 0.3 GB" in finding.text
-    subprocess.run(finding.text.partition("runs, ")[2].partition(";")[0], shell=True, check=True)
+    assert "1 unfinished copy (0.3 GB)" in finding.text
+    subprocess.run(finding.text.partition("runs: ")[2].partition(";")[0], shell=True, check=True)
     assert [path.name for path in half.parent.iterdir()] == ["0123456789abcdef"]
 
 
@@ -93,9 +93,9 @@ def test_a_copy_that_dvc_ends_meanwhile_is_not_counted(tmp_path, monkeypatch):
     folder = tmp_path / ".dvc/cache/files/md5/ab"
     folder.mkdir(parents=True)
     (folder / ".gone.tmp").symlink_to("away")
-    assert "unfinished copies" not in CHECKS["disk"]().text
+    assert "unfinished cop" not in CHECKS["disk"]().text
     (folder / ".left.tmp").write_bytes(b"half")
-    assert "DVC left 1 unfinished copies" in CHECKS["disk"]().text
+    assert "DVC left 1 unfinished copy" in CHECKS["disk"]().text
 
 
 def test_a_version_is_held_against_its_own_line():

@@ -128,7 +128,7 @@ def test_points_without_numbers_are_rows_with_the_names_of_their_values_alone():
 @pytest.mark.parametrize(
     ("finished", "told"),
     [
-        (lambda run: run.seed == 17, "one seed each: no interval and no test over seeds"),
+        (lambda run: run.seed == 17, "one seed per point: no intervals or tests over seeds"),
         (lambda run: run.point == 1, "only one point is finished: no test over seeds"),
         (lambda _: True, "the seeds of each point give equal values: no test over seeds"),
     ],

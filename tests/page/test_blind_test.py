@@ -70,7 +70,7 @@ def test_a_run_without_test_clips_says_so(tmp_path):
     write_data(tmp_path, tiny_clips(6))
     save_generator(tmp_path / "model", (T, H, W))
     widget = build(tmp_path)
-    assert "split test" in widget.reason
+    assert "test split" in widget.reason
     assert widget.reason in widget.html
     assert widget.script == widget.data == ""
 

@@ -90,7 +90,13 @@ def test_empty_cells_rows_beyond_the_end_and_pointers_are_reasons(tmp_path):
     named = ["x.parquet/video/0", "x.parquet/video/1", "x.parquet/video/3", "x.parquet/caption/1", "x.parquet/1"]
     told = [fault.detail for fault in digest_videos(tmp_path, named, 1)]
     for expected, detail in zip(
-        ("is empty", "pointer of Git LFS", "has no row 3, but 3 rows", "no column 'caption' of bytes", "no row of a"),
+        (
+            "is empty",
+            "pointer of Git LFS",
+            "has no row 3, but 3 rows",
+            "no column 'caption' of bytes",
+            "is not a row of a",
+        ),
         told,
         strict=True,
     ):
