@@ -202,7 +202,7 @@ def test_a_sheet_is_written_as_a_picture(data):
     inspect(data / "clips", "--sheet", data / "sheet.png")
     with Image.open(data / "sheet.png") as picture:
         assert picture.size == compose_size(data)
-    with pytest.raises(UserError, match=r"ends with \.png"):
+    with pytest.raises(UserError, match=r"must end with \.png"):
         inspect(data / "clips", "--sheet", data / "sheet.jpg")
 
 
@@ -231,7 +231,7 @@ def why(data, name):
 def test_a_kept_clip_is_traced_to_its_split_shard_row_and_tokens(stages):
     assert why(stages, "1") == [
         "filter     kept: split train, category moving-something-up, objects mug, video 1.webm",
-        "transcode  kept: shard 0.parquet, row 0 (row 0 of all)",
+        "transcode  kept: shard 0.parquet, row 0 (row 0 overall)",
         "tokenize   kept: tokens moving a mug",
     ]
 
@@ -239,21 +239,21 @@ def test_a_kept_clip_is_traced_to_its_split_shard_row_and_tokens(stages):
 def test_every_window_of_a_clip_has_its_row(stages):
     found = [line for line in why(stages, "2") if line.startswith("transcode")]
     assert [line.split("kept: ")[1] for line in found] == [
-        "shard 0.parquet, row 1 (row 1 of all)",
-        "shard 0.parquet, row 2 (row 2 of all)",
+        "shard 0.parquet, row 1 (row 1 overall)",
+        "shard 0.parquet, row 2 (row 2 overall)",
     ]
 
 
 def test_the_stage_that_dropped_a_clip_tells_its_reason(stages):
     assert why(stages, "5") == [
         "filter     dropped: other_category: Folding [something]",
-        "transcode  left out before",
-        "tokenize   left out before",
+        "transcode  dropped before",
+        "tokenize   dropped before",
     ]
     assert why(stages, "3")[2] == "tokenize   dropped: rare_word: mug"
     assert "split val" in why(stages, "3")[0]
     assert why(stages, "3")[0].endswith(", mirrored")
-    assert "shard 1.parquet, row 0 (row 3 of all)" in why(stages, "3")[1]
+    assert "shard 1.parquet, row 0 (row 3 overall)" in why(stages, "3")[1]
     assert why(stages, "8")[1] == "transcode  dropped: too_short: 3 frames"
 
 
@@ -317,5 +317,5 @@ def test_signatures_that_are_absent_or_of_other_clips_are_refused(data):
     write_table(data / "clips" / SIGNATURES, Signature, [])
     with pytest.raises(UserError, match="does not match the shards; run `dvc repro -f transcode`"):
         CliRunner().invoke(app, ["clips", "duplicates", "--data", str(data)], catch_exceptions=False)
-    with pytest.raises(UserError, match=r"ends with \.png"):
+    with pytest.raises(UserError, match=r"must end with \.png"):
         CliRunner().invoke(app, ["clips", "duplicates", "a.jpg", "--data", str(data)], catch_exceptions=False)

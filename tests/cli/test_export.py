@@ -131,7 +131,7 @@ def test_an_exported_graph_is_taken_for_the_model_beside_it_and_draws_several_cl
 def test_a_folder_that_is_there_is_left_as_it_is(run):
     Path("mine").mkdir()
     (run / "mine/thesis.txt").write_text("ten years of work")
-    with pytest.raises(UserError, match="mine: is there already"):
+    with pytest.raises(UserError, match="mine: already exists"):
         CliRunner().invoke(app, ["export", "mine"], catch_exceptions=False)
     assert [path.name for path in Path("mine").iterdir()] == ["thesis.txt"]
 

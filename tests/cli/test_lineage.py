@@ -19,7 +19,7 @@ def test_of_a_misspelt_figure_the_nearest_is_named(tmp_path):
     (tmp_path / "metrics.json").write_text('{"recall": 0.5, "joint_accuracy": 0.9}')
     with pytest.raises(UserError, match=r"jount_accuracy: .*; did you mean joint_accuracy[?]"):
         trace_metric("jount_accuracy", tmp_path)
-    with pytest.raises(UserError, match=r"beauty: .*; they hold: recall, joint_accuracy"):
+    with pytest.raises(UserError, match=r"beauty: .*; they have: recall, joint_accuracy"):
         trace_metric("beauty", tmp_path)
 
 

@@ -105,7 +105,7 @@ def test_what_would_not_be_made_again_is_not_drawn(tmp_path, option, value):
     answer = CliRunner().invoke(app, ["sample", CAPTION, "-o", str(tmp_path / "a.gif"), option, value])
     assert answer.exit_code == 2
     assert option in answer.output
-    with pytest.raises(UserError, match=f"{option[2:]} is .*, no number from 0 to "):
+    with pytest.raises(UserError, match=f"{option[2:]} is .*, not a number from 0 to "):
         check_facts({"made_by": MADE_BY, "caption": CAPTION, option[2:]: float(value)})
 
 

@@ -101,7 +101,7 @@ def test_kinds_of_penalties_are_told_by_their_names_and_weights():
         ["3", "zero_gp", "5.0"],
     ]
     assert [row for row in table if row and row[0].isdigit()] == shown
-    assert "9 of 10 pairs; most: 2; least: 1 (like it: 3)" in printed
+    assert "9 of 10 pairs; highest: 2; lowest: 1 (not significantly different: 3)" in printed
     points = json.loads(answer("kinds", "--json"))["points"]
     assert points[1]["values"] == {"train.penalties": {"r1": 5.0}}
 
@@ -160,7 +160,7 @@ def test_a_sweep_whose_points_measure_nothing_says_so(sweep):
         git("update-ref", f"refs/exps/ab/{'c' * 38}/{name}", "HEAD")
     sweep.origin = replace(sweep.origin, stages=("train",))
     sweep.save()
-    assert "no figure in metrics.json, since points run train; `dvc exp apply` one" in answer("weights", code=1)
+    assert "no metrics in metrics.json, since points run train; `dvc exp apply` one" in answer("weights", code=1)
 
 
 @pytest.mark.slow
