@@ -226,7 +226,7 @@ def _find_rare_word(one: TokenizedClip, counts: Counter[str], min_count: int) ->
     for token, slot in zip(one.tokens, one.slots, strict=True):
         if counts[token] < min_count and not _may_be_held_out(one, slot):
             detail = (
-                f"{token!r} has a count of {counts[token]} in the train split, tokenize.min_word_count is {min_count}"
+                f"{token!r} occurs {counts[token]} times in the train split, tokenize.min_word_count is {min_count}"
             )
             return Drop(one.clip.id, "rare_word", detail)
     return None

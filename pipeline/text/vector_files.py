@@ -103,7 +103,7 @@ def _open(path: Path) -> Iterator[Iterator[bytes]]:
     except FileNotFoundError:
         raise UserError(f"{path}: no such file of word vectors; put it there or name another one") from None
     except IsADirectoryError:
-        raise UserError(f"{path}: is a folder; name the file of word vectors in it") from None
+        raise UserError(f"{path}: a folder; name the file of word vectors in it") from None
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise UserError(f"{path}: damaged ({error}); fetch it again") from None
 

@@ -53,8 +53,8 @@ def build_vocabulary(captions: Iterable[Sequence[str]], min_count: int) -> Vocab
     if not words:
         most = max(counts.values(), default=0)
         raise UserError(
-            f"tokenize.min_word_count: no word of the train split has a count of {min_count} or more, "
-            f"so every caption would be {UNKNOWN_TOKEN}; the largest count is {most}"
+            f"tokenize.min_word_count: no word of the train split occurs {min_count} times, "
+            f"so every caption would be {UNKNOWN_TOKEN}; the most frequent one occurs {most} times"
         )
     return Vocabulary((PAD_TOKEN, UNKNOWN_TOKEN, *words))
 
