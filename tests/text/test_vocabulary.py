@@ -28,7 +28,7 @@ def test_no_token_is_ever_encoded_as_padding():
 
 @pytest.mark.parametrize(("captions", "most"), [(CAPTIONS, 3), ([], 0)])
 def test_an_empty_vocabulary_is_refused_with_the_commonest_count(captions, most):
-    with pytest.raises(UserError, match=rf"tokenize\.min_word_count: no word .* 4 times.*stands {most} times"):
+    with pytest.raises(UserError, match=rf"tokenize\.min_word_count: no word .* 4 times.*occurs {most} times"):
         build_vocabulary(captions, 4)
 
 
