@@ -80,4 +80,4 @@ def report_drops(stage: str, drops: Iterable[Drop], table: Path) -> None:
     counted = count_drops(drops)
     if counted:
         told = ", ".join(f"{one.items} {one.reason} ({one.example[:LONGEST_DETAIL]})" for one in counted)
-        print(f"{stage}: left out: {told}; all are in {table}")
+        print(f"{stage}: dropped: {told}; all are in {table}")

@@ -38,9 +38,7 @@ def sign_media(media: Media, out: Path, certificates: Path, key: Path, algorithm
     """
     c2pa = _import_c2pa()
     if media.kind not in CONTAINERS:
-        raise UserError(
-            f"{media.path}: C2PA has no place for a manifest in {media.kind}; sign one of {', '.join(CONTAINERS)}"
-        )
+        raise UserError(f"{media.path}: C2PA does not support {media.kind} files; sign one of {', '.join(CONTAINERS)}")
     pem, secret = (_read_pem(path) for path in (certificates, key))
     signed = io.BytesIO()
     try:
@@ -107,11 +105,11 @@ def _read_pem(path: Path) -> bytes:
     except (FileNotFoundError, IsADirectoryError):
         raise UserError(f"{path}: no such file") from None
     if b"-----BEGIN " not in data:
-        raise UserError(f"{path}: holds nothing in PEM (-----BEGIN ...); convert it with openssl")
+        raise UserError(f"{path}: not a PEM file (-----BEGIN ...); convert it with openssl")
     return data
 
 
 def _explain(message: str, key: Path, algorithm: str) -> str:
     if "not valid at time of signing" in message:
         return "the certificate has expired, or is not valid yet; ask for a new one"
-    return f"nothing can be signed with it, the key {key} and --algorithm {algorithm}: {message}"
+    return f"cannot sign with this certificate, the key {key} and --algorithm {algorithm}: {message}"

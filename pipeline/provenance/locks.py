@@ -212,9 +212,11 @@ def open_model(digest: str | None, folder: Path | None) -> Iterator[Path]:
         yield here
         return
     if digest is None or (folder is not None and not own):
-        raise UserError(f"{weights}: no such file; name the folder of the model by --model")
+        raise UserError(f"{weights}: no such file; give the folder of the model with --model")
     if folder is not None:
-        raise UserError(f"made by the model {digest[:12]}, but {folder} holds {own[:12]}; name the other by --model")
+        raise UserError(
+            f"made by the model {digest[:12]}, but {folder} has {own[:12]}; give the right folder with --model"
+        )
     for files in list_cached_models(Path.cwd()):
         weights = files.get(f"{MODEL_FOLDER}/{GENERATOR}", Path())
         if weights.is_file() and _digest_cached(weights) == digest:
@@ -226,7 +228,7 @@ def open_model(digest: str | None, folder: Path | None) -> Iterator[Path]:
             return
     raise UserError(
         f"made by the model {digest[:12]}, which is neither {MODEL_FOLDER} nor in the cache under a commit or an "
-        "experiment; name its folder by --model, or `dvc fetch --all-commits` first"
+        "experiment; give its folder with --model, or `dvc fetch --all-commits` first"
     )
 
 

@@ -110,7 +110,7 @@ def test_another_model_is_named_and_the_right_one_is_taken_where_it_is_named(cap
     weights.write_bytes(data)
     told = said(capsys, "made/0.png", code=1)["made/0.png"]
     assert told.startswith("not reproduced; made by the model ")
-    assert "name its folder by --model" in told
+    assert "give its folder with --model" in told
     assert said(capsys, "made/0.png", model=Path("exported")) == {"made/0.png": "equal"}
     told = said(capsys, "made/0.png", model=Path("data/model"), code=1)["made/0.png"]
     assert "but data/model holds" in told

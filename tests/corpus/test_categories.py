@@ -72,7 +72,7 @@ def test_an_unknown_category_raises_with_the_nearest_names_and_their_clips(name)
 
 @pytest.mark.parametrize("name", ["zzz", "zzz*", "[]", ""])
 def test_a_name_near_nothing_raises_with_the_commonest(name):
-    with pytest.raises(UserError, match=r"commonest are: moving-something-up \(3750 clips\)"):
+    with pytest.raises(UserError, match=r"most frequent are: moving-something-up \(3750 clips\)"):
         match_categories([name], CLIPS)
 
 

@@ -73,7 +73,7 @@ def test_both_ways_to_write_a_template_are_one_category(choose):
 
 @pytest.mark.parametrize("second", [row("7", LEFT, "a mug"), row("7"), row(7)])
 def test_an_id_that_stands_twice_is_named_with_its_places(choose, second):
-    with pytest.raises(UserError, match=r"id '7' stands twice, in entry 2 of train\.json and entry 3 of train\.json"):
+    with pytest.raises(UserError, match=r"id '7' occurs twice, in entry 2 of train\.json and entry 3 of train\.json"):
         choose([row("1"), row("7"), second])
 
 

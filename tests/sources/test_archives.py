@@ -164,7 +164,11 @@ def encrypt_zip(path):
 
 @pytest.mark.parametrize(
     ("change", "told"),
-    [(damage_zip, "is damaged"), (encrypt_zip, "encrypted"), (lambda path: path.write_bytes(b"PK"), "no zip archive")],
+    [
+        (damage_zip, "is damaged"),
+        (encrypt_zip, "encrypted"),
+        (lambda path: path.write_bytes(b"PK"), "not a zip archive"),
+    ],
 )
 def test_a_damaged_or_encrypted_zip_is_refused(tmp_path, change, told):
     path = write_zip(tmp_path / "x.zip", {"a.mp4": os.urandom(1000)})
@@ -177,7 +181,7 @@ def test_a_damaged_or_encrypted_zip_is_refused(tmp_path, change, told):
     ("name", "content", "told"),
     [
         ("x.tar", lambda plain: plain[:700], "is cut off"),
-        ("x.tar", lambda _: b"not a tar archive, but a text of some length" * 20, "no tar archive"),
+        ("x.tar", lambda _: b"not a tar archive, but a text of some length" * 20, "not a tar archive"),
         ("x.tar", lambda plain: plain[:1024] + b"\xff" + plain[1025:], "is damaged at byte 1024"),
         ("x.tar.gz", lambda plain: gzip.compress(plain)[:-300], "is cut off"),
         ("x.tar.gz", lambda plain: plain, "is damaged"),

@@ -89,7 +89,7 @@ def test_the_command_writes_its_files_and_says_how_many_clips(dataset):
     assert (done.returncode, done.stderr) == (0, "")
     assert "250 rows read, 165 clips kept" in done.stdout
     first = "83 other_category (102: moving-something-up), 1 missing_video (1: no 1.webm, nor with "
-    assert f"filter: left out: {first}" in done.stdout
+    assert f"filter: dropped: {first}" in done.stdout
     assert "1 empty_video (2: 2.webm holds no bytes); all are in out/dropped/dropped.parquet" in done.stdout
     assert list_files(dataset / "out") == [
         "clips.parquet",

@@ -119,7 +119,7 @@ def test_no_clip_left_is_told_with_the_counts_by_reason(dataset, tmp_path):
 def test_what_is_left_out_is_told_with_the_first_of_each_reason(dataset, tmp_path, capsys):
     transcode(dataset, tmp_path / "out")
     told = capsys.readouterr().out
-    assert re.search(r"transcode: left out: 1 undecodable \(\w+: .+\); all are in .*dropped\.parquet", told)
+    assert re.search(r"transcode: dropped: 1 undecodable \(\w+: .+\); all are in .*dropped\.parquet", told)
 
 
 def test_the_stage_does_not_load_torch():

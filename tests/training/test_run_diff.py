@@ -49,7 +49,7 @@ def test_other_data_other_code_and_another_torch_are_told(root, capsys):
     run(root, "a", step=1)
     said(capsys)
     run(root, "b", parts=PARTS | {"data/clips/index.json": "2", "code": "d", "torch": "2.14.0"})
-    assert "the stopped one: other code, other data/clips/index.json, torch 2.13.0 -> 2.14.0;" in said(capsys)
+    assert "the stopped one: different code, different data/clips/index.json, torch 2.13.0 -> 2.14.0;" in said(capsys)
 
 
 def test_of_many_changes_four_are_told(root, capsys):

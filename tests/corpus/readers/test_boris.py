@@ -234,7 +234,7 @@ def test_bad_input_is_named(tmp_path):
     with pytest.raises(UserError, match=r"no line of it names the columns Behavior and Start \(s\) or Time"):
         read_export("auto", path)
     (tmp_path / "x.boris").write_text("[]")
-    with pytest.raises(UserError, match="no project of BORIS with observations"):
+    with pytest.raises(UserError, match="not a project of BORIS with observations"):
         seen(tmp_path / "x.boris")
     with pytest.raises(UserError, match="the export of BORIS holds no labels"):
         seen(write(tmp_path, [AGGREGATED]))

@@ -150,7 +150,9 @@ def test_an_annotation_without_times_is_about_the_whole_file(tmp_path):
 def test_bad_input_is_named(tmp_path):
     with pytest.raises(UserError, match="has no attribute 'act'"):
         seen(write(tmp_path, project()), category="act")
-    with pytest.raises(UserError, match=r"no project of VIA 3, which holds attribute, file, metadata, project, view"):
+    with pytest.raises(
+        UserError, match=r"not a project of VIA 3, which holds attribute, file, metadata, project, view"
+    ):
         seen(write(tmp_path, {"project": {}}))
     with pytest.raises(UserError, match="one is not an object"):
         seen(write(tmp_path, {**project(), "view": []}))
