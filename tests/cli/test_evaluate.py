@@ -191,13 +191,13 @@ def test_columns_tell_what_captions_do_not_and_a_long_video_counts_as_a_whole(pr
 
 
 def test_what_is_missing_is_named(project, tmp_path):
-    with pytest.raises(UserError, match=r"holds no folder labels, clips, captions, judge; `dvc repro judge`"):
+    with pytest.raises(UserError, match=r"has no folder labels, clips, captions, judge; run `dvc repro judge`"):
         evaluate(project, tmp_path, "--data", str(tmp_path))
     with pytest.raises(UserError, match=r"neither it nor a folder in it holds metadata\.csv"):
         evaluate(project, tmp_path)
     with pytest.raises(UserError, match=r"absent: no such folder; give a folder of videos"):
         evaluate(project, tmp_path / "absent")
-    with pytest.raises(UserError, match=r"ends with \.json or \.csv"):
+    with pytest.raises(UserError, match=r"must end with \.json or \.csv"):
         evaluate(project, tmp_path, "-o", "x.txt")
     folder = write_folder(tmp_path / "none", [("absent.mp4", None, "pushing a mug")])
     with pytest.raises(UserError, match=r"none of its 1 clips can be evaluated \(missing_video: 1\)"):

@@ -29,5 +29,5 @@ def test_commands_without_room_say_so_leave_nothing_half_written_and_go_on(repro
     )
     assert answer.returncode == 0, answer.stderr
     tried, told = answer.stdout.splitlines()[-1].split(" ", 1)
-    assert told == "times without room, 0 with a fault", answer.stdout
+    assert told == "runs without room, 0 with a fault", answer.stdout
     assert int(tried) >= 2 * len(COMMANDS)

@@ -51,7 +51,7 @@ def test_a_run_travels_by_a_folder_and_its_generator_is_fetched_by_name(shared, 
     told = clone.t2v("lineage", "joint_accuracy")
     assert next(line.split(": ")[1] for line in told.splitlines() if line.startswith("- stage: ")) == "evaluate"
     assert "- stage: draw" in told
-    assert "fit the locks" in clone.t2v("verify", "--quick")
+    assert "match the lock files" in clone.t2v("verify", "--quick")
 
 
 def test_an_experiment_travels_with_its_data(shared, tmp_path):
