@@ -162,7 +162,7 @@ def empty_videos(dataset):
     ("harm", "message"),
     [
         (break_json, "labels/train.json: not JSON"),
-        (repeat_an_id, "the id '5' stands twice"),
+        (repeat_an_id, "the id '5' occurs twice"),
         (lose_a_field, "labels/train.json: entry 1 lacks 'template'"),
         (lose_labels, "labels: no such labels"),
         (lose_videos, "videos: no such folder of videos"),
