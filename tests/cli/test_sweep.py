@@ -180,7 +180,10 @@ def test_jobs_on_a_cluster_that_only_another_version_knows_are_left_to_it():
         (["train.mismatched=0,1", "--minimise", "frechet"], "and the number of --points"),
         (["training_seed=1,2", "--seeds", "2"], "--seeds sets training_seed"),
         (["train.mismatched=0,1", "--until", "judge"], "--until judge: points of this sweep can end with train, "),
-        (["seed=1,2", "--points", "2", "--minimise", "frechet", "--until", "train"], "tokenize, train writes metrics.json"),
+        (
+            ["seed=1,2", "--points", "2", "--minimise", "frechet", "--until", "train"],
+            "tokenize, train writes metrics.json",
+        ),
     ],
 )
 def test_a_wrong_value_ends_with_a_message_before_anything_starts(project, arguments, answer):

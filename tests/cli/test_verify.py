@@ -110,7 +110,9 @@ def test_what_was_altered_encoded_anew_or_signed_by_others_is_found_and_nothing_
     unsigned = {path.name for path in Path("made").iterdir()}
     assert set(found(capsys, "shown")) == expected - {name for name in expected if name.startswith("theirs")}
     assert set(found(capsys, "shown", trust=ours.root)) == expected | unsigned
-    assert "signed by Theirs, Tests, who is not in" in found(capsys, "shown", trust=ours.root, quick=True)["theirs-0.png"]
+    assert (
+        "signed by Theirs, Tests, who is not in" in found(capsys, "shown", trust=ours.root, quick=True)["theirs-0.png"]
+    )
 
 
 def test_a_signature_says_that_a_model_made_the_file_and_comes_off_without_a_trace(ours):
