@@ -87,7 +87,7 @@ def test_answers_become_a_sheet_that_is_read(folder, tmp_path):
             if number == 7:
                 page.reload()  # answers stay
             page.get_by_role("button", name=f"The {side} one is real").click()
-        assert page.locator("#blind-state").text_content().startswith("15 of 20 right")
+        assert page.locator("#blind-state").text_content().startswith("15 of 20 correct")
         assert page.locator(".blind-test img").count() == 0
         page.get_by_label("Your name").fill('=Ann, "A"')
         with page.expect_download() as saved:
