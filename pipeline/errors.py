@@ -47,6 +47,11 @@ def run(main: Callable[..., Any]) -> None:
     guard(app)
 
 
+def spell_count(number: int, noun: str, plural: str = "") -> str:
+    """A number with its noun, for messages: 1 key, 1,200 keys."""
+    return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"
+
+
 def name_install(extra: str) -> str:
     """The command that installs an extra of this project, for messages; run in its folder."""
     return f"pip install -c constraints.txt -e '.[{extra}]'"

@@ -23,10 +23,9 @@ from rich.console import Console
 from rich.text import Text
 
 from pipeline.cli.prepare import TEMPLATE, find_remote, find_remote_fault
-from pipeline.cli.printing import count
 from pipeline.compute.isolation import find_missing
 from pipeline.compute.sandbox import describe_missing
-from pipeline.errors import UserError
+from pipeline.errors import UserError, spell_count
 from pipeline.files import read_json
 from pipeline.params import load_params
 from pipeline.provenance.media import explain_environment, read_media
@@ -199,7 +198,7 @@ def _disk() -> Finding:
         with suppress(FileNotFoundError):  # a running DVC may have removed it
             halves.append(path.stat().st_size)
     if halves:
-        left = f"{count(len(halves), 'unfinished copy', 'unfinished copies')} ({sum(halves) / 10**9:.1f} GB)"
+        left = f"{spell_count(len(halves), 'unfinished copy', 'unfinished copies')} ({sum(halves) / 10**9:.1f} GB)"
         text = (
             f"{text}; DVC left {left}, as on a full disk; to delete them, while no DVC command runs: "
             f"find {CACHE} -name '.*.tmp' -delete"

@@ -33,11 +33,6 @@ def print_table(
     console.print(table, highlight=False)
 
 
-def count(number: int, noun: str, plural: str = "") -> str:
-    """A number with its noun: 1 key, 1,200 keys."""
-    return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"
-
-
 def _plain(text: str) -> str:
     """The text without control characters, with brackets escaped."""
     return "".join(letter if letter.isprintable() else " " for letter in text).replace("[", "\\[")

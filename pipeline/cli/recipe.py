@@ -9,8 +9,7 @@ from typing import Annotated, Any
 import typer
 import yaml
 
-from pipeline.cli.printing import count
-from pipeline.errors import UserError
+from pipeline.errors import UserError, spell_count
 from pipeline.files import atomic_write
 from pipeline.params import DEFAULTS, Params, check_params, read_text, read_yaml, show_value
 from pipeline.params.base import find_near
@@ -109,7 +108,7 @@ def diff(
     found = list(find_differences(_merged(name), _read_tree(params)))
     for key, old, new in found:
         print(f"{key}: {old} -> {new}")
-    print(f"{params} differs from {name} in {count(len(found), 'key')}" if found else f"{params} equals {name}")
+    print(f"{params} differs from {name} in {spell_count(len(found), 'key')}" if found else f"{params} equals {name}")
 
 
 def load_recipe(name: str) -> Params:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipeline.cli.printing import cell, count, open_console, print_table
-from pipeline.errors import UserError
+from pipeline.cli.printing import cell, open_console, print_table
+from pipeline.errors import UserError, spell_count
 from pipeline.params import DEFAULTS, load_params, read_yaml
 from pipeline.repository import git
 
@@ -206,4 +206,4 @@ def report(
         shown = options.report, options.render.fps, progress
         page = build_page(found[0], *shown) if len(found) == 1 else build_comparison(found, *shown)
         export_page(page, out, describe_maker(MADE_BY) | {"runs": [run.folders.digest() for run in found]})
-    print(f"{out}: {count(len(found), 'run')}, {len(page.encode()) / 1e6:.1f} MB")
+    print(f"{out}: {spell_count(len(found), 'run')}, {len(page.encode()) / 1e6:.1f} MB")

@@ -17,10 +17,9 @@ from rich.table import Table
 from typer.core import TyperGroup
 
 from pipeline.cli.prepare import find_remote_fault
-from pipeline.cli.printing import count
 from pipeline.cli.sweep_report import report
 from pipeline.cli.sweep_stages import SweptStages, run_shared_stages, settings_for_copies, split_stages
-from pipeline.errors import Interrupted, UserError
+from pipeline.errors import Interrupted, UserError, spell_count
 from pipeline.params import load_params, read_yaml
 from pipeline.params.base import DEVICES_VARIABLE, VISIBLE_GPUS, find_near
 from pipeline.repository import child_environment, git, require_git
@@ -248,7 +247,7 @@ def list_devices(found: Sweep, jobs: int) -> SlotQueue:
     gpus = [_list_gpus()[device.index] for device in devices if device.type == "cuda"]
     if gpus:
         if jobs > len(gpus):
-            print(f"--jobs {jobs} on {count(len(gpus), 'GPU')}: one run per GPU at a time")
+            print(f"--jobs {jobs} on {spell_count(len(gpus), 'GPU')}: one run per GPU at a time")
         return SlotQueue("gpu", gpus, max(1, len(gpus) // jobs))
     cores = sorted(os.sched_getaffinity(0))
     return SlotQueue("core", [str(core) for core in cores], min(found.origin.cores, len(cores)))

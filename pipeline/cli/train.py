@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from pipeline.cli.printing import count, open_console, print_table
+from pipeline.cli.printing import open_console, print_table
 from pipeline.cli.recipe import complete_recipe, load_recipe
+from pipeline.errors import spell_count
 from pipeline.params import Params, load_params
 from pipeline.params.base import DEVICES_VARIABLE
 
@@ -92,11 +93,12 @@ def _show_memory(planned: "TrainingPlan", console: Console) -> None:
     print_table(console, ["memory per device", "GB"], [[name, f"{n / 1e9:,.2f}"] for name, n in lines.items()])
     if measured is not None:
         gigabytes = f"{measured.memory / 1e9:.2f} GB, estimated {measured.estimated / 1e9:.2f} GB"
-        _say(console, f"measured with {count(measured.clips, 'clip')} per step: {gigabytes}")
+        _say(console, f"measured with {spell_count(measured.clips, 'clip')} per step: {gigabytes}")
     fits = "fits" if memory.fits else "DOES NOT FIT"
     _say(
         console,
-        f"a batch of {memory.batch} {fits}; the largest that fits has about {count(memory.largest_batch, 'clip')}",
+        f"a batch of {memory.batch} {fits}; "
+        f"the largest that fits has about {spell_count(memory.largest_batch, 'clip')}",
     )
 
 
@@ -109,16 +111,16 @@ def _show_costs(planned: "TrainingPlan", params: Params, console: Console) -> No
         ["discriminator forward", f"{costs.discriminator / 1e9:,.2f}", ""],
         ["training step without penalties", f"{costs.plain / 1e9:,.2f}", seconds[0]],
         ["training step with penalties", f"{costs.penalised / 1e9:,.2f}", seconds[1]],
-        [f"average step, with penalties every {count(every, 'step')}", f"{costs.average / 1e9:,.2f}", ""],
+        [f"average step, with penalties every {spell_count(every, 'step')}", f"{costs.average / 1e9:,.2f}", ""],
     ]
     if params.train.method == "flow":
-        sampling = f"sampling in {count(params.train.flow.sample_steps, 'step')}"
+        sampling = f"sampling in {spell_count(params.train.flow.sample_steps, 'step')}"
         lines = [[sampling, *lines[0][1:]], ["training step", *lines[2][1:]]]
     print_table(console, ["per clip", "GFLOP", "seconds per step"], lines)
     if measured is None:
         return
     if measured.clips * len(planned.devices) < params.train.batch_clips:
-        _say(console, f"seconds are extrapolated from steps of {count(measured.clips, 'clip')}")
+        _say(console, f"seconds are extrapolated from steps of {spell_count(measured.clips, 'clip')}")
     _say(
         console,
         f"{measured.clips_per_second:,.2f} clips/s, {measured.matmul_share:.0%} of the FLOP rate of matrix products: "

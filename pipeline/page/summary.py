@@ -9,7 +9,7 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
-from pipeline.errors import UserError
+from pipeline.errors import UserError, spell_count
 from pipeline.files import digest_file, digest_value, read_section
 from pipeline.page.figures import EvaluationView
 from pipeline.page.run import REMEDY, Run, read_count, read_object
@@ -58,20 +58,15 @@ def describe_training(run: Run, model: Mapping[str, Any]) -> str:
         clips = read_count(read_section(report, "splits"), "train")
         categories, objects = (len(read_section(report, name)) for name in ("categories", "objects"))
         data = (
-            f" on {count(clips, 'clip', 'clips')} of {count(categories, 'category', 'categories')} and "
-            f"{count(objects, 'object', 'objects')}"
+            f" on {spell_count(clips, 'clip')} of {spell_count(categories, 'category', 'categories')} and "
+            f"{spell_count(objects, 'object')}"
         )
     size = f"{shape.get('frames')} frames of {shape.get('width')} × {shape.get('height')} pixels"  # noqa: RUF001
     seed = "" if model.get("seed") is None else f", seed {model['seed']}"
     return (
         f"A generator of kind {generator.get('kind', 'unknown')}, trained {method}{data}, {size}: "
-        f"{count(read_count(model, 'clips'), 'real clip', 'real clips')} shown, repetitions included{seed}."
+        f"{spell_count(read_count(model, 'clips'), 'real clip')} shown, repetitions included{seed}."
     )
-
-
-def count(number: int, one: str, many: str) -> str:
-    """A number with its noun: 1 clip, 1,200 clips."""
-    return f"{number:,} {one if number == 1 else many}"
 
 
 def describe_evaluation(evaluation: EvaluationView | None) -> str:

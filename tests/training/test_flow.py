@@ -122,11 +122,6 @@ def test_times_have_the_mean_and_the_deviation_of_params():
     assert (logit.mean().item(), logit.std().item()) == (pytest.approx(0.5, abs=0.02), pytest.approx(0.7, abs=0.02))
 
 
-@pytest.fixture(scope="module")
-def clips(tmp_path_factory):
-    return tiny_set(tmp_path_factory.mktemp("data"))
-
-
 def test_captions_that_are_left_out_teach_the_caption_encoder_nothing(clips):
     nets = build_networks(Run(1, PARAMS.clip, PARAMS.train, 20), CPU)
     stir(nets.generator)

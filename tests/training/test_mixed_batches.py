@@ -8,7 +8,7 @@ import pytest
 import torch
 from settings import TREE, changed
 from torch import nn
-from training_sets import CPU, tiny_params, tiny_set
+from training_sets import CPU, tiny_params
 
 from pipeline.data.dataset import Batch, to_training
 from pipeline.distributed import Rank
@@ -110,11 +110,6 @@ def test_training_moves_a_toy_distribution_onto_its_target(loss):
     after = distance(nets.average(z, None).flatten(1).detach(), real)
     assert before > 0.35
     assert after < 0.13  # two draws of the target are 0.02 apart
-
-
-@pytest.fixture(scope="module")
-def clips(tmp_path_factory):
-    return tiny_set(tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture(params=list(MIXED_BATCHES))

@@ -11,7 +11,7 @@ import pytest
 import torch
 from projects import ROOT
 from torch.utils._python_dispatch import TorchDispatchMode
-from training_sets import CPU, FLOW, H, T, tiny_params, tiny_set
+from training_sets import CPU, FLOW, H, T, tiny_params
 
 from pipeline.data.sampler import reseed
 from pipeline.losses import SharedRng
@@ -39,11 +39,6 @@ METHODS = {
     "flow": FLOW | {"flow": {"long_steps": 0.5}},
 }
 each_method = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
-
-
-@pytest.fixture(scope="module")
-def clips(tmp_path_factory):
-    return tiny_set(tmp_path_factory.mktemp("data"))
 
 
 class Training:

@@ -131,9 +131,8 @@ def _find_first_file(labels: Path, format_name: str, dataset: DatasetParams) -> 
     if format_name == "metadata":
         return next(iter(metadata.find_tables(labels)), None)
     files = json_files.find_files(labels, dataset.classes) if format_name == "json" else list_tables(labels)
-    evident = (
-        path for path in files if evidently_labels(path, dataset)
-    )  # the first may be a test set without captions
+    # The first file may be a test set without captions.
+    evident = (path for path in files if evidently_labels(path, dataset))
     captioned = (path for path in files if find_caption(_try_names(path, dataset), dataset))
     return next(chain(evident, captioned, files), None)
 
