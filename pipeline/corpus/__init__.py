@@ -20,6 +20,8 @@ _NAMES: dict[OfficialSplit, tuple[str, ...]] = {
 OFFICIAL_SPLITS: dict[str, OfficialSplit] = {name: split for split, names in _NAMES.items() for name in names}
 SPLIT_NAMES = ", ".join(OFFICIAL_SPLITS)
 
+ONLY_CATEGORY = "all"  # of every clip, if the labels name no categories
+
 UNSAFE = re.compile(r"^\.|[^\w ./-]")  # a leading dot would make a hidden file
 LOOSE = re.compile(r"(?:^|/)\.?(?:/|$)")
 SIMPLE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_ ./-]*")  # the common case

@@ -190,7 +190,9 @@ def _refuse_duplicates(rows: Sequence[LabelRow]) -> None:
 def _choose_rows(rows: Sequence[LabelRow], wanted: Sequence[str]) -> tuple[list[Candidate], list[Drop]]:
     slugs = [slugify(row.template) for row in rows]
     counts = Counter(slug for slug in slugs if slug)
-    if rows and not counts:
+    if not rows:
+        raise NothingToTrainOn("filter: the labels hold no rows; see dataset.labels", 0, [])
+    if not counts:
         _refuse_rows(rows, wanted)
     chosen = match_categories(wanted, counts)
     candidates: list[Candidate] = []
@@ -302,7 +304,6 @@ def _explain_nothing(rows: Sequence[LabelRow], kept: int, drops: Sequence[Drop],
         detail = f"filter: none of the {kept} clips fell into the train split; raise filter.shares.train or add clips"
         detail += whole
         return f"{detail}. Left out before: {counts}{_name_first_drop(rows, drops)}" if drops else detail
-    counts = counts or "the labels are empty"
     detail = (
         f"filter: none of {len(rows)} rows is left: {counts}; see filter.categories and the videos in {lookup.videos}"
     )

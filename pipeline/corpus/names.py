@@ -6,6 +6,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 
+from pipeline.corpus import ONLY_CATEGORY
 from pipeline.corpus.captions import clean_objects
 from pipeline.errors import UserError
 from pipeline.letters import build_word_pattern, spell_symbols
@@ -47,6 +48,8 @@ def _suggest_categories(slug: str, clips: Mapping[str, int]) -> str:
     shown = near or sorted(clips, key=lambda name: (-clips[name], name))[:8]
     names = ", ".join(f"{name} ({clips[name]} clips)" for name in shown) or "none, since no row has a usable template"
     every = "; * stands for all" if clips else ""
+    if clips.keys() == {ONLY_CATEGORY}:
+        every = "; no other is known while dataset.columns.category is null, which takes the name of their column"
     return f"{'the nearest are' if near else 'the most frequent are'}: {names}{every}"
 
 

@@ -115,10 +115,13 @@ def digest_videos(
 def suggest_videos_folder(videos: Path, missing: Iterable[str]) -> str:
     """Where the first missing video that exists elsewhere is, as the end of a message; empty if none does.
 
-    Most often, `videos` is a parent of the right folder. It is listed recursively, which is slow: for failed runs only.
+    Most often, `videos` is a parent of the right folder, or is itself named in the paths. It is listed recursively,
+    which is slow: for failed runs only.
     """
     index = VideoIndex(list_videos(videos))
     for wanted in missing:
+        if parent := _find_folder_above(videos, wanted, index):
+            return f". Paths in the labels start above it: set dataset.videos to {parent}"
         name = wanted.rpartition("/")[2] if wanted.startswith("/") else wanted  # of another machine
         if found := index.list_candidates(name.removeprefix(ANYWHERE)):
             stem, _ = split_ending(found[0])
@@ -130,6 +133,18 @@ def suggest_videos_folder(videos: Path, missing: Iterable[str]) -> str:
             way = f"set dataset.videos to {videos / above}, or dataset.columns.path to '{ANYWHERE}{{its column}}'"
             return f". There is {found[0]}: {way}"
     return ""
+
+
+def _find_folder_above(videos: Path, wanted: str, index: VideoIndex) -> Path | None:
+    """The parent of `videos` that a missing path starts in, as `signs/a.mp4` does where `videos` ends with `signs`."""
+    parts = tuple(wanted.split("/"))
+    if ".." in parts:
+        return None
+    for depth in range(1, min(len(parts), len(videos.parts) + 1)):
+        tail = "/".join(parts[depth:])
+        if videos.parts[-depth:] == parts[:depth] and tail in index.list_candidates(tail):
+            return videos.parents[depth - 1]
+    return None
 
 
 def is_usable_id(name: str) -> bool:

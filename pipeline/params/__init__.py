@@ -5,6 +5,7 @@ They have no default values: DVC does not see them, so changing one would leave 
 
 import os
 import re
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -218,7 +219,8 @@ def read_yaml(path: Path) -> Any:
     try:
         return yaml.safe_load(read_text(path))
     except yaml.YAMLError as error:
-        raise UserError(f"{path}: not YAML: {error}") from None
+        quotes = "texts that start with *, [ or { or contain ': ' are written in quotes"
+        raise UserError(f"{path}: not YAML: {error}\n  {quotes}") from None
 
 
 def read_text(path: Path) -> str:
@@ -273,9 +275,18 @@ def _explain(where: str, problem: Any) -> str:
     told = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "value_error":  # a rule between values, whose message names them
         return f"{where}: {told}" if problem["loc"] else told
-    as_text = isinstance(value, str) and re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)e[-+]?\d+", value, re.IGNORECASE)
-    hint = " (YAML reads 2e-4 and 1.0e6 as text: write 2.0e-4 and 1.0e+6)" if as_text else ""
-    return f"{where}: {told}, got {value!r}{hint}"
+    return f"{where}: {told}, got {value!r}{_hint_at_yaml(problem['type'], value)}"
+
+
+def _hint_at_yaml(kind: str, value: Any) -> str:
+    """How to write a value that YAML reads as another type than was meant, for a message; empty if it is none."""
+    if isinstance(value, str) and re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)e[-+]?\d+", value, re.IGNORECASE):
+        return " (YAML reads 2e-4 and 1.0e6 as text: write 2.0e-4 and 1.0e+6)"
+    if kind == "list_type" and isinstance(value, (str, int, float)):
+        return f" (write a list of one value as {show_value([value])})"
+    if kind == "string_type" and isinstance(value, (int, float, date)):
+        return " (YAML reads 7, no and 2026-01-31 as a number, false and a date: put such texts in quotes)"
+    return ""
 
 
 def _tell_default(where: str) -> str:

@@ -28,6 +28,8 @@ def _fits_between_quotes(path: str) -> str:
         raise ValueError(
             f"{path!r} has an apostrophe, which would end it in the commands of dvc.yaml; rename or link it"
         )
+    if path.split("/")[0] == "~":
+        raise ValueError(f"{path!r} starts with ~, which only shells replace by the home folder; write the whole path")
     return path
 
 

@@ -76,6 +76,13 @@ def test_a_name_near_nothing_raises_with_the_commonest(name):
         match_categories([name], CLIPS)
 
 
+def test_a_category_of_a_table_without_their_column_points_to_its_key():
+    with pytest.raises(
+        UserError, match=r"all \(60 clips\); no other is known while dataset\.columns\.category is null"
+    ):
+        match_categories(["jumping"], {"all": 60})
+
+
 @given(st.text(max_size=40))
 def test_a_slugs_slug_is_itself(text):
     assert slugify(slugify(text)) == slugify(text)

@@ -94,7 +94,12 @@ def test_no_clip_left_says_why_with_counts(choose, tmp_path):
         choose([{**row("1"), "label": ""}, row("2", UP)])
 
 
-def test_no_rows_at_all_and_only_unusable_ones_are_said_to_have_no_category(choose):
-    for listed in ([], [row("../x", "?")]):
-        with pytest.raises(UserError, match="none, since no row has a usable template"):
-            choose(listed)
+def test_labels_without_rows_are_named_whatever_the_categories(choose):
+    for categories in (["*"], ["pushing-*"]):
+        with pytest.raises(UserError, match=r"the labels hold no rows; see dataset\.labels"):
+            choose([], categories=categories)
+
+
+def test_only_unusable_rows_are_said_to_have_no_category(choose):
+    with pytest.raises(UserError, match="none, since no row has a usable template"):
+        choose([row("../x", "?")])

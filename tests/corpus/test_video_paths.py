@@ -1,11 +1,12 @@
 """Names from the labels -> files in the videos folder, and no others."""
 
 import os
+from pathlib import Path
 
 import pytest
 
 from pipeline.corpus import parse_split
-from pipeline.corpus.video_files import NoVideo, VideosFolder, find_videos
+from pipeline.corpus.video_files import NoVideo, VideosFolder, find_videos, suggest_videos_folder
 
 
 @pytest.fixture
@@ -230,6 +231,20 @@ def test_other_spellings_do_not_lead_out_of_the_folder(videos):
 def test_the_nearest_name_is_told_where_there_is_none(videos, written, detail):
     write(videos / "class" / "interview_001.mp4")
     assert refusal(videos, written) == ("missing_video", detail)
+
+
+@pytest.mark.parametrize("folder", ["videos", "videos/class"])
+def test_the_folder_above_is_suggested_to_paths_that_start_there(videos, folder):
+    top = videos.parent
+    told = suggest_videos_folder(top / folder, ["videos/gone.mp4", "videos/class/c.avi"])
+    assert told == f". Paths in the labels start above it: set dataset.videos to {top}"
+
+
+@pytest.mark.parametrize("wanted", ["videos/gone.mp4", "../videos/a.mp4", "other/a.mp4", "a.mp4"])
+def test_no_folder_above_is_suggested_if_it_would_not_help(videos, wanted, monkeypatch):
+    monkeypatch.chdir(videos / "class")
+    for folder in (videos, Path("..")):
+        assert "start above it" not in suggest_videos_folder(folder, [wanted])
 
 
 def test_a_large_folder_of_missing_videos_is_looked_through_once(videos):

@@ -209,6 +209,36 @@ def test_a_file_that_is_not_yaml_says_where_it_stops_being_so(tmp_path):
         load_params(path)
 
 
+def test_a_star_without_quotes_is_answered_with_quotes(tmp_path):
+    path = tmp_path / "params.yaml"
+    path.write_text("filter:\n  categories: [*]\n")
+    with pytest.raises(
+        UserError, match=r"not YAML(?s:.*)start with \*, \[ or \{ or contain ': ' are written in quotes"
+    ):
+        load_params(path)
+
+
+@pytest.mark.parametrize(
+    ("categories", "told"),
+    [
+        ("*", "filter.categories: Input should be a valid list, got '*' (write a list of one value as ['*'])"),
+        ([7], "filter.categories.0: Input should be a valid string, got 7 (YAML reads 7, no and 2026-01-31 as"),
+        ([False], "filter.categories.0: Input should be a valid string, got False (YAML reads 7, no and 2026-01-31 as"),
+    ],
+)
+def test_a_category_that_yaml_reads_as_something_else_is_answered_with_how_to_write_it(tree, categories, told):
+    tree["filter"]["categories"] = categories
+    assert told in complaint(tree)
+
+
+@pytest.mark.parametrize("key", ["labels", "videos"])
+def test_a_path_from_the_home_folder_is_refused_as_no_shell_reads_it(tree, key):
+    tree["dataset"][key] = "~/clips"
+    assert f"dataset.{key}: '~/clips' starts with ~, which only shells replace by the home folder" in complaint(tree)
+    tree["dataset"][key] = "clips/~old"
+    assert getattr(check_params(tree, "params.yaml").dataset, key) == "clips/~old"
+
+
 @pytest.mark.parametrize("text", ["", "- a list\n", "just words\n"])
 def test_a_file_that_holds_no_sections_is_refused(tmp_path, text):
     path = tmp_path / "params.yaml"

@@ -16,6 +16,7 @@ from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers import expat
 
 from pipeline.corpus import (
+    ONLY_CATEGORY,
     WHOLE,
     LabelRow,
     OfficialSplit,
@@ -29,7 +30,7 @@ from pipeline.corpus import (
 from pipeline.corpus.contained import list_videos
 from pipeline.corpus.readers.folders import walk
 from pipeline.corpus.readers.path_patterns import spell_out
-from pipeline.corpus.readers.table import ONLY_CATEGORY, read_split
+from pipeline.corpus.readers.table import read_split
 from pipeline.corpus.segments import BadSegment, check_segment, surround_point
 from pipeline.corpus.video_names import ANYWHERE, VideoIndex, normalise_name, split_ending
 from pipeline.errors import UserError

@@ -48,6 +48,9 @@ def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
     above, splits = _match_splits(videos)
     rows = [_make_row(path, place, above, splits) for path, place in places.items()]
     named, key = find_naming(list(map(str, videos)), dataset)
+    if not named and videos and not any(row.template for row in rows):
+        told = f"{videos[0]} and all other videos lie in no sub-folder, whose name would be their category"
+        raise UserError(f"{labels}: {told}; see docs/reference/dataset-formats.md#folders")
     if not named:
         return rows
     without = [row._replace(label="", template="") for row in rows]

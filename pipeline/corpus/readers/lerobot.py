@@ -13,9 +13,18 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pipeline.corpus import WHOLE, LabelRow, OfficialSplit, Place, Segment, as_text, make_id, parse_split
+from pipeline.corpus import (
+    ONLY_CATEGORY,
+    WHOLE,
+    LabelRow,
+    OfficialSplit,
+    Place,
+    Segment,
+    as_text,
+    make_id,
+    parse_split,
+)
 from pipeline.corpus.readers.cells import read_cells, read_header
-from pipeline.corpus.readers.table import ONLY_CATEGORY
 from pipeline.corpus.video_names import ANYWHERE
 from pipeline.errors import UserError, describe_fault
 from pipeline.files import read_json, refuse_lfs_pointer

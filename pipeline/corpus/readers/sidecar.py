@@ -10,11 +10,18 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from pipeline.corpus import LabelRow, as_text, make_path_row, make_relative, match_splits, number_repeats
+from pipeline.corpus import (
+    ONLY_CATEGORY,
+    LabelRow,
+    as_text,
+    make_path_row,
+    make_relative,
+    match_splits,
+    number_repeats,
+)
 from pipeline.corpus.readers.cells import look_up
 from pipeline.corpus.readers.folders import WalkedFile, walk
 from pipeline.corpus.readers.json_files import SIDECARS
-from pipeline.corpus.readers.table import ONLY_CATEGORY
 from pipeline.corpus.text_files import read_text_lines
 from pipeline.errors import UserError
 from pipeline.files import read_json

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from pipeline.corpus import (
+    ONLY_CATEGORY,
     SPLIT_NAMES,
     LabelRow,
     OfficialSplit,
@@ -37,7 +38,6 @@ Change = Callable[[dict[str, Any]], dict[str, Any]]  # converts the cells of a r
 NO_CLASSES: Mapping[str, str] = MappingProxyType({})
 
 NUMBER = re.compile(r"-?\d+")
-ONLY_CATEGORY = "all"  # for tables without a column of categories
 
 
 @dataclass(frozen=True, slots=True)

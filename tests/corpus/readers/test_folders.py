@@ -109,6 +109,12 @@ def test_an_absent_folder_is_named(tmp_path):
         read_rows(tmp_path / "nowhere")
 
 
+def test_videos_without_any_sub_folder_are_refused_with_what_it_would_name(tmp_path):
+    fill(tmp_path, "1.mp4", "2.mp4", "notes.txt")
+    with pytest.raises(UserError, match=r"1\.mp4 and all other videos lie in no sub-folder, whose name would be their"):
+        read_rows(tmp_path)
+
+
 def test_splits_may_lie_in_one_folder_as_on_the_hub(tmp_path):
     for top in ("one", "two/data", "three/set/data"):
         fill(tmp_path / top, "train/cat/a.mp4", "test/dog/b.mp4")
