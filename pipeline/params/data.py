@@ -23,6 +23,7 @@ SETS = (  # published datasets with known columns
 )
 FORMAT_NAMES = (*GENERAL_FORMATS, *SETS)
 Loading = Literal["auto", "resident", "streamed"]
+PICTURE_PATTERN = re.compile(r"[^*/\0]*\*[^*/\0]*\.(?i:jpe?g|png|webp|bmp|tiff?)")
 
 
 class ComputeParams(Section):
@@ -108,7 +109,7 @@ class DatasetParams(Section):
     def _every_row_has_a_video(self) -> Self:
         if self.format == "table" and self.columns.path is None and self.columns.id is None:
             raise ValueError("columns.path and columns.id are both null, so that no row of the table has a video")
-        if self.pictures is not None and not re.fullmatch(r"[^*/\0]*\*[^*/\0]*\.(?i:jpe?g|png|webp)", self.pictures):
+        if self.pictures is not None and not PICTURE_PATTERN.fullmatch(self.pictures):
             raise ValueError(
                 f"pictures {self.pictures!r} is not a file name with a star for the number, such as img_*.jpg"
             )

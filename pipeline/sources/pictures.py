@@ -26,6 +26,9 @@ ENDINGS = {
     ".jpeg": ".jpg",
     ".png": ".png",
     ".webp": ".webp",
+    ".bmp": ".bmp",
+    ".tif": ".tif",
+    ".tiff": ".tif",
 }  # lower-case extension -> extension in a pattern
 ANIMATION = 2  # flag in the header of a WebP
 MAX_MISSING = 0.1  # share of the images from the first to the last; with more missing, the motion is damaged

@@ -1,14 +1,14 @@
-"""Clips whose frames are image files (JPEG, PNG or WebP): headers are parsed, and only wanted images are decoded."""
+"""Clips whose frames are image files (JPEG, PNG, WebP, BMP, TIFF): only the wanted images are read and decoded."""
 
 import shutil
 import struct
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 import av
 from av.packet import Packet
@@ -25,14 +25,19 @@ from pipeline.video.pyav_decoder import refusing
 from pipeline.video.timeline import Timeline
 from pipeline.video.truncation import PNG
 
-JPEG, WEBP = b"\xff\xd8\xff", b"RIFF"
+JPEG, WEBP, BMP, TIFF = b"\xff\xd8\xff", b"RIFF", b"BM", (b"II*\0", b"MM\0*")
 FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # markers of a JPEG's frame headers
 BARE = {1, *range(0xD0, 0xD9)}  # markers without a length
 SCAN, EXIF = 0xDA, 0xE1
-ORIENTATION = 0x112
+CORE_BYTES = 12  # length of the oldest header of BMP, with 16-bit sides
+BYTE_ORDERS = {b"II": "<", b"MM": ">"}  # of TIFF, and of EXIF, which has the same layout
+SHORT = 3  # the type of 16-bit numbers
+SUBFILE, WIDTH, HEIGHT, ORIENTATION = 0xFE, 0x100, 0x101, 0x112
+REDUCED = 1  # flag of SUBFILE: a smaller copy of another image of the file
 
-ENDINGS = {"mjpeg": "jpg", "png": "png", "webp": "webp"}  # by which ffmpeg recognises image formats
+ENDINGS = {"mjpeg": "jpg", "png": "png", "webp": "webp", "bmp": "bmp", "tiff": "tif"}  # by which ffmpeg knows a format
 STRICT = {"err_detect": "crccheck+explode"}  # else truncated images are filled with grey
+TOLERANT = {"tiff"}  # codecs decoded otherwise: truncated TIFF is refused anyway, and STRICT refuses any unknown tag
 USUAL_RATE = 24.0  # frames per second, if the rate is not set, in which case it hardly matters
 STEPS = 1000  # of a timestamp per image, so that times count as exact
 SQUARE = Fraction(1)  # the pixel aspect that images state is ignored, as by all viewers
@@ -56,9 +61,13 @@ def read_header(content: bytes) -> PictureHeader:
             return _read_png(content)
         if content.startswith(WEBP) and content[8:12] == b"WEBP":
             return _read_webp(content)
-    except (struct.error, IndexError):
+        if content.startswith(BMP):
+            return _read_bmp(content)
+        if content.startswith(TIFF):
+            return _read_tiff(content)
+    except (struct.error, IndexError, KeyError):
         raise DecodeError("its header is not whole") from None
-    raise DecodeError("it is not a JPEG, PNG or WebP image")
+    raise DecodeError("it is not a JPEG, PNG, WebP, BMP or TIFF image")
 
 
 def _read_jpeg(content: bytes) -> PictureHeader:
@@ -110,6 +119,24 @@ def _read_webp(content: bytes) -> PictureHeader:
     return PictureHeader("webp", *size, _read_orientation(exif))
 
 
+def _read_bmp(content: bytes) -> PictureHeader:
+    (length,) = struct.unpack_from("<I", content, 14)
+    width, height = struct.unpack_from("<2H" if length == CORE_BYTES else "<2i", content, 18)
+    return PictureHeader("bmp", width, abs(height), 1)  # a negative height means that rows go from top to bottom
+
+
+def _read_tiff(content: bytes) -> PictureHeader:
+    """The header of the first image. Raises DecodeError if others follow, except for smaller copies of it."""
+    order = BYTE_ORDERS[content[:2]]
+    (start,) = struct.unpack_from(f"{order}I", content, 4)
+    entries = [*_walk_tags(content, order, start)]
+    (following,) = struct.unpack_from(f"{order}I", content, start + 2 + 12 * len(entries))
+    if following and not dict(_walk_tags(content, order, following)).get(SUBFILE, 0) & REDUCED:
+        raise DecodeError("it holds several pictures; write each of them to a file of its own")
+    tags = dict(entries)
+    return PictureHeader("tiff", tags[WIDTH], tags[HEIGHT], _check_orientation(tags.get(ORIENTATION, 1)))
+
+
 def _walk_chunks(content: bytes, at: int, layout: str, after: int) -> Iterator[tuple[bytes, bytes]]:
     """Name and body of each chunk, each followed by `after` bytes; those of WebP are padded to an even length."""
     while at + 8 <= len(content):
@@ -121,19 +148,27 @@ def _walk_chunks(content: bytes, at: int, layout: str, after: int) -> Iterator[t
 
 def _read_orientation(tiff: bytes) -> int:
     """The orientation in an EXIF block; 1 if it has none, or is damaged."""
-    order = {b"II": "<", b"MM": ">"}.get(tiff[:2])
+    order = BYTE_ORDERS.get(tiff[:2])
     if order is None:
         return 1
     try:
         (start,) = struct.unpack_from(f"{order}I", tiff, 4)
-        (count,) = struct.unpack_from(f"{order}H", tiff, start)
-        for entry in range(count):
-            tag, _, _, value = struct.unpack_from(f"{order}2HIH", tiff, start + 2 + 12 * entry)
-            if tag == ORIENTATION:
-                return value if 1 <= value <= 8 else 1
-    except struct.error:
-        pass
-    return 1
+        return _check_orientation(next(value for tag, value in _walk_tags(tiff, order, start) if tag == ORIENTATION))
+    except (struct.error, StopIteration):
+        return 1
+
+
+def _walk_tags(tiff: bytes, order: str, start: int) -> Iterator[tuple[int, int]]:
+    """Tag and first number of each entry of the image directory at `start`; numbers of other types are meaningless."""
+    (count,) = struct.unpack_from(f"{order}H", tiff, start)
+    for at in range(start + 2, start + 2 + 12 * count, 12):
+        tag, kind = struct.unpack_from(f"{order}2H", tiff, at)
+        (number,) = struct.unpack_from(f"{order}{'H' if kind == SHORT else 'I'}", tiff, at + 8)
+        yield tag, number
+
+
+def _check_orientation(value: int) -> int:
+    return value if 1 <= value <= 8 else 1
 
 
 class PictureReader:
@@ -197,8 +232,9 @@ class FfmpegPictureReader(PictureReader):
             if len(codecs) > 1:
                 kinds = " and ".join(sorted(codecs))
                 raise DecodeError(f"its pictures are {kinds}; transcode.decoder in_process can follow it")
-            path = Path(str(folder).replace("%", "%%"), f"%05d.{ENDINGS[codecs.pop()]}")
-            read = _ImageSequence(path, self._limits).read(lambda _: range(len(numbers)), filters)
+            codec = codecs.pop()
+            path = Path(str(folder).replace("%", "%%"), f"%05d.{ENDINGS[codec]}")
+            read = _ImageSequence(path, codec, self._limits).read(lambda _: range(len(numbers)), filters)
         if len(read.frames) < len(numbers):
             raise DecodeError(f"damaged: {len(numbers) - len(read.frames)} of {len(numbers)} pictures")
         for index, number in enumerate(numbers):
@@ -208,24 +244,27 @@ class FfmpegPictureReader(PictureReader):
 class _ImageSequence(FfmpegReader):
     """Numbered images, read by ffmpeg."""
 
-    demuxing: ClassVar[Mapping[str, object]] = {
-        "f": "image2",
-        "pattern_type": "sequence",
-        "start_number": 0,
-        "format_whitelist": "image2",
-        "codec_whitelist": ",".join(ENDINGS),
-        **STRICT,
-    }
-
-    def __init__(self, path: Path, limits: LimitParams) -> None:
+    def __init__(self, path: Path, codec: str, limits: LimitParams) -> None:
+        self.demuxing = {
+            "f": "image2",
+            "pattern_type": "sequence",
+            "start_number": 0,
+            "format_whitelist": "image2",
+            "codec_whitelist": codec,
+            **_choose_strictness(codec),
+        }
         super().__init__(path, limits)
         self._pictures = [replace(picture, pixel_aspect=SQUARE) for picture in self._pictures]
+
+
+def _choose_strictness(codec: str) -> dict[str, str]:
+    return {} if codec in TOLERANT else STRICT
 
 
 def _decode(content: bytes, header: PictureHeader, limits: LimitParams, name: str) -> VideoFrame:
     decoder = av.CodecContext.create(header.codec, "r")
     assert isinstance(decoder, VideoCodecContext)
-    decoder.options = {"max_pixels": str(limits.frame_pixels), **STRICT}
+    decoder.options = {"max_pixels": str(limits.frame_pixels), **_choose_strictness(header.codec)}
     decoder.thread_count = 1
     with refusing(lambda error: DecodeError(f"{name}: {error.strerror}")):
         frames = [*decoder.decode(Packet(content)), *decoder.decode(None)]

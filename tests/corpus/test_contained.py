@@ -117,7 +117,7 @@ def refusal(videos, name):
     [
         ("shard-0.tar/00002.mp4", "missing_video", "no shard-0.tar/00002.mp4"),
         ("shard-0.tar/../../x.mp4", "unusable_path", "climbs with `..`"),
-        ("class", "unusable_path", "class is a folder without numbered pictures (.jpg, .jpeg, .png, .webp)"),
+        ("class", "unusable_path", "a folder without numbered pictures (.jpg, .jpeg, .png, .webp, .bmp, .tif, .tiff)"),
         ("rar/set.rar/a.avi", "unusable_video", "rar/set.rar is not read in place; unpack it"),
     ],
 )

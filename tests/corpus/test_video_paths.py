@@ -75,7 +75,11 @@ def test_an_odd_name_is_a_name_like_others(videos, name):
         ("x" * 300 + ".mp4", "unusable_path", "x" * 80 + ": File name too long"),
         ("notes.txt", "unusable_path", "notes.txt does not end like a video"),
         ("plain", "unusable_path", "plain does not end like a video"),
-        ("class", "unusable_path", "class is a folder without numbered pictures (.jpg, .jpeg, .png, .webp)"),
+        (
+            "class",
+            "unusable_path",
+            "class is a folder without numbered pictures (.jpg, .jpeg, .png, .webp, .bmp, .tif, .tiff)",
+        ),
         ("nowhere.mp4", "missing_video", "no nowhere.mp4"),
         ("a.mp4/b.mp4", "missing_video", "no a.mp4/b.mp4"),
         ("nowhere", "missing_video", "no nowhere.webm, nor with .mp4, .mkv, .avi, .mov"),

@@ -13,6 +13,7 @@ from training_sets import CONVGRU
 from pipeline.directions import DIRECTIONS, STILL
 from pipeline.errors import UserError
 from pipeline.params import OLD_KEYS, Params, PhraseParams, Section, check_params, load_params
+from pipeline.sources.pictures import ENDINGS
 
 
 def complaint(tree: Any) -> str:
@@ -200,6 +201,17 @@ def test_labels_and_videos_of_folders_are_one_folder(tree):
     assert check_params(tree, "params.yaml").dataset.format == "folders"
     tree["dataset"]["videos"] = "data/other"
     assert "dataset: with format folders, labels 'data/ucf' and videos 'data/other' are one folder" in complaint(tree)
+
+
+@pytest.mark.parametrize("ending", [*ENDINGS, ".TIF"])
+def test_frames_of_every_kind_of_image_can_be_named_by_a_pattern(tree, ending):
+    tree["dataset"]["pictures"] = f"img_*{ending}"
+    assert check_params(tree, "params.yaml").dataset.pictures == f"img_*{ending}"
+
+
+def test_a_pattern_of_other_files_is_refused(tree):
+    tree["dataset"]["pictures"] = "img_*.gif"
+    assert "pictures 'img_*.gif' is not a file name with a star for the number" in complaint(tree)
 
 
 def test_a_file_that_is_not_yaml_says_where_it_stops_being_so(tmp_path):

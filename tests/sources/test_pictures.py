@@ -21,6 +21,8 @@ FIVE = number_names(5)
         ),
         (number_names(3, first=0), "*.jpg", number_names(3, first=0)),
         (["1.JPG", "2.jpeg", "3.jpg"], "*.jpg", ["1.JPG", "2.jpeg", "3.jpg"]),
+        (["1.TIF", "2.tiff", "3.tif"], "*.tif", ["1.TIF", "2.tiff", "3.tif"]),
+        (number_names(2, "frame{}.bmp"), "frame*.bmp", number_names(2, "frame{}.bmp")),
         (number_names(2, "{:03}_cam2.webp"), "*_cam2.webp", number_names(2, "{:03}_cam2.webp")),
         (number_names(2, "v1_{:03}.jpg"), "v1_*.jpg", number_names(2, "v1_{:03}.jpg")),
         ([*FIVE, "cover.jpg", "notes.txt", ".DS_Store", "._00001.jpg", "Thumbs.db"], "*.jpg", FIVE),

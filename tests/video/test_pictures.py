@@ -1,6 +1,7 @@
 """Clips whose frames are pictures, against Pillow as another reader of pictures."""
 
 import io
+import struct
 
 import numpy as np
 import pytest
@@ -30,11 +31,19 @@ KINDS = {
     "palette": ("{:05}.png", "P", {}, 0),
     "webp": ("{:05}.webp", "RGB", {"quality": 95}, 1),
     "lossless": ("{:05}.webp", "RGB", {"lossless": True}, 0),
+    "bmp": ("{:05}.bmp", "RGB", {}, 0),
+    "bmp_alpha": ("{:05}.BMP", "RGBA", {}, 0),
+    "bmp_palette": ("{:05}.bmp", "P", {}, 0),
+    "tiff": ("{:05}.tif", "RGB", {}, 0),
+    "tiff_lzw": ("{:05}.tiff", "RGB", {"compression": "tiff_lzw"}, 0),
+    "tiff_grey": ("{:05}.tif", "L", {"compression": "packbits"}, 0),
+    "tiff_alpha": ("{:05}.tif", "RGBA", {"compression": "tiff_adobe_deflate"}, 0),
 }
 TURNED = {
     "jpeg": ("{:05}.jpg", "RGB", {"quality": 95}, 0.6),
     "png": ("{:05}.png", "RGB", {}, 0),
     "webp": ("{:05}.webp", "RGB", {"lossless": True}, 0),
+    "tiff": ("{:05}.tif", "RGB", {"compression": "tiff_lzw"}, 0),
 }
 
 
@@ -159,15 +168,22 @@ def turn(path):
     draw_picture(1).save(path, exif=EXIF)
 
 
+BAD = {
+    cut_off: "00003.",
+    make_text: "00003.* is a pointer of Git LFS",
+    enlarge: "00001.* is 64x48, but 00003.* is 80x60",
+    turn: "00001.* is 64x48, but 00003.* is 64x48, orientation 6",
+}
+
+
 @pytest.mark.parametrize("decoder", DECODERS)
-@pytest.mark.parametrize("ending", ["jpg", "png", "webp"])
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("ending", "change", "told"),
     [
-        (cut_off, "00003."),
-        (make_text, "00003.* is a pointer of Git LFS"),
-        (enlarge, "00001.* is 64x48, but 00003.* is 80x60"),
-        (turn, "00001.* is 64x48, but 00003.* is 64x48, orientation 6"),
+        (ending, change, told)
+        for ending in ("jpg", "png", "webp", "bmp", "tif")
+        for change, told in BAD.items()
+        if (ending, change) != ("bmp", turn)  # it states no orientation
     ],
 )
 def test_a_bad_picture_drops_the_clip_with_its_name(tmp_path, decoder, ending, change, told):
@@ -201,7 +217,7 @@ def test_limits_hold_for_pictures(tmp_path, decoder):
             decode(tmp_path, "clip/*.jpg", decoder=decoder, limits=changed)
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
 @pytest.mark.parametrize("lossless", [False, True])
 @pytest.mark.parametrize("orientation", [1, 3, 8])
 def test_headers_say_what_another_reader_says(kind, lossless, orientation):
@@ -213,3 +229,25 @@ def test_headers_say_what_another_reader_says(kind, lossless, orientation):
     for length in (0, 3, 9, 15):
         with pytest.raises(DecodeError):
             read_header(file.getvalue()[:length])
+
+
+def test_rows_of_a_bitmap_may_go_down_and_the_oldest_header_has_short_sides():
+    info = b"BM" + bytes(12) + struct.pack("<I2i", 40, 51, -35)
+    core = b"BM" + bytes(12) + struct.pack("<I2H", 12, 51, 35)
+    assert read_header(info) == read_header(core) == ("bmp", 51, 35, 1)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize(("subfile", "told"), [(0, "holds several pictures"), (1, "")])
+def test_a_stack_of_images_in_one_file_is_no_frame_unless_it_holds_smaller_copies(order, subfile, told):
+    def pack(entries, following):
+        packed = b"".join(struct.pack(f"{order}2H2I", tag, 4, 1, value) for tag, value in entries.items())
+        return struct.pack(f"{order}H", len(entries)) + packed + struct.pack(f"{order}I", following)
+
+    first = pack({0x100: 51, 0x101: 35}, 8 + 30)
+    content = {"<": b"II*\0", ">": b"MM\0*"}[order] + struct.pack(f"{order}I", 8) + first + pack({0xFE: subfile}, 0)
+    if not told:
+        assert read_header(content) == ("tiff", 51, 35, 1)
+        return
+    with pytest.raises(DecodeError, match=told):
+        read_header(content)
