@@ -178,10 +178,14 @@ def _decode_alone(
 def _require_frames(video: VideoReader, decoded: Timeline, part: Part) -> None:
     """Raise DecodeError if many frames that the packets list within the part were not decoded.
 
-    The check per video misses this: the loss in a short part is a small share of a long video.
+    The check per video misses this: the loss in a short part is a small share of a long video. Parts are timed from the
+    first decoded frame, which a recording that was cut between two key frames shows only some packets after its start.
     """
     try:
-        stated, found = (find_part(line, part.start, part.end)[1] for line in (video.read_timeline(), decoded))
+        packets = video.read_timeline()
+        skipped = float((decoded.known()[0] - packets.known()[0]) * packets.unit)
+        stated = find_part(packets, part.start + skipped, part.end + skipped)[1]
+        found = find_part(decoded, part.start, part.end)[1]
     except (Inexact, OutsideVideo):  # the packets list no frames to compare with
         return
     detail, seen = len(stated.timestamps), len(found.timestamps)

@@ -8,7 +8,7 @@ from settings import clip_shape, transcoding
 from videos import draw
 
 from pipeline.video import Budget, DecodeError, pyav_parts
-from pipeline.video.decode import DecodedVideo, Part, decode_parts
+from pipeline.video.decode import DecodedVideo, Part, decode_parts, decode_video
 from pipeline.video.pyav_parts import PyavPartReader
 from pipeline.video.timeline import OutsideVideo, ShortClip
 
@@ -179,3 +179,14 @@ def test_a_part_that_is_damaged_is_dropped_though_the_file_as_a_whole_may_pass(d
     for place, (one, other) in enumerate(zip(found, whole, strict=True)):
         if place not in faulty and not 6 < place < 15:
             assert isinstance(one, DecodedVideo) and np.array_equal(one.clips[0], other.clips[0])
+
+
+@pytest.mark.parametrize("decoder", ["in_process", "ffmpeg"])
+def test_packets_before_the_first_key_frame_of_a_recording_that_was_cut_are_no_damage_to_its_parts(
+    drawn, tmp_path, decoder
+):
+    path, packets = tmp_path / "cut.ts", drawn("h264.ts").read_bytes()
+    path.write_bytes(packets[len(packets) // 188 * 34 // 100 * 188 :])  # within the fourth of ten groups of 24 frames
+    assert decode_video(path, SHAPE, transcoding(decoder=decoder), key="").count == 144
+    [early, late] = decode(path, [Part(0, 2, "a"), Part(2, math.inf, "b")], decoder=decoder)
+    assert (early.count, late.count) == (24, 120)
