@@ -12,6 +12,7 @@ import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import BrokenExecutor
+from contextlib import suppress
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, Generic, Literal, Protocol, TypeVar
@@ -205,8 +206,15 @@ def describe_missing(missing: Sequence[str]) -> str:
 
 
 def check_disk_use(folder: Path) -> None:
-    """Raise BadAnswer if the files in a folder take more space than is free on its disk."""
-    used = sum(path.lstat().st_blocks * 512 for path in folder.rglob("*"))
+    """Raise BadAnswer if the files in a folder take more space than is free on its disk.
+
+    Without Landlock, the process may remove its files meanwhile.
+    """
+    used = 0
+    with suppress(FileNotFoundError):
+        for path in folder.rglob("*"):
+            with suppress(FileNotFoundError):
+                used += path.lstat().st_blocks * 512
     if used > shutil.disk_usage(folder).free:
         raise BadAnswer(f"{used:,} bytes of files that it wrote, more than the disk has left")
 

@@ -137,6 +137,11 @@ def test_a_folder_that_would_fill_the_disk_is_a_lie(tmp_path, monkeypatch):
         check_disk_use(tmp_path)
 
 
+def test_a_file_that_is_removed_while_the_folder_is_measured_is_no_fault(tmp_path, monkeypatch):
+    monkeypatch.setattr(Path, "rglob", lambda folder, _: iter([folder / "removed.mp4", folder]))
+    check_disk_use(tmp_path)
+
+
 @pytest.fixture
 def pipe():
     reader, writer = os.pipe()
