@@ -23,6 +23,9 @@ T = TypeVar("T")
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of mallopt(3)
 LARGEST = 1 << 30  # bytes
 
+# In messages of errors that are no torch.OutOfMemoryError: of the CPU's allocator, CUDA and NCCL, cuBLAS and cuDNN.
+OUT_OF_MEMORY = "can't allocate memory", "out of memory", "STATUS_ALLOC_FAILED"
+
 
 class PeerLost(Exception):
     """Another process of the run has ended, or did not reach a collective operation in time."""
@@ -236,7 +239,7 @@ def explain_out_of_memory(rank: Rank, batch_clips: int) -> Iterator[None]:
         yield
     except (MemoryError, RuntimeError) as error:
         known = isinstance(error, MemoryError | torch.OutOfMemoryError)
-        if not known and "can't allocate memory" not in str(error):  # torch has no exception class for it on CPUs
+        if not known and not any(phrase in str(error) for phrase in OUT_OF_MEMORY):
             raise
         part = batch_clips // rank.world
         raise UserError(
