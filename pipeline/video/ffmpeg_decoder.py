@@ -11,8 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any
+from typing import Any, ClassVar
 
 import ffmpeg
 import numpy as np
@@ -90,7 +89,7 @@ class NoSuchStream(DecodeError):
 class FfmpegReader:
     """A video file; each read starts a process."""
 
-    demuxing: Mapping[str, object] = MappingProxyType({})  # options that override those for video files
+    demuxing: ClassVar[Mapping[str, object]] = {}  # options that override those for video files
 
     def __init__(self, path: Path, limits: LimitParams) -> None:
         self._path = path

@@ -3,12 +3,12 @@
 import shutil
 import struct
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import av
 from av.packet import Packet
@@ -20,7 +20,7 @@ from pipeline.sources.common import SourceFault
 from pipeline.sources.pictures import Pictures
 from pipeline.video import Budget, DecodeError, FilterChoice, FrameChoice, FramesRead, PickedFrame, collect_frames
 from pipeline.video.ffmpeg_decoder import FfmpegReader
-from pipeline.video.frame_filters import Scaler, describe_frame, find_orientation
+from pipeline.video.frame_filters import Scaler, describe_frame
 from pipeline.video.pyav_decoder import refusing
 from pipeline.video.timeline import Timeline
 from pipeline.video.truncation import PNG
@@ -32,15 +32,33 @@ SCAN, EXIF = 0xDA, 0xE1
 CORE_BYTES = 12  # length of the oldest header of BMP, with 16-bit sides
 BYTE_ORDERS = {b"II": "<", b"MM": ">"}  # of TIFF, and of EXIF, which has the same layout
 SHORT = 3  # the type of 16-bit numbers
-SUBFILE, WIDTH, HEIGHT, ORIENTATION = 0xFE, 0x100, 0x101, 0x112
+SUBFILE, WIDTH, HEIGHT, COMPRESSION, STRIPS, ORIENTATION = 0xFE, 0x100, 0x101, 0x103, 0x111, 0x112
+# Tags of TIFF about the layout of the pixels: bits, colours, order of bits, strips, planes, fax options, predictor,
+# palette, subsampling. With STRICT, FFmpeg refuses tags that it does not know, so others than these are removed.
+LAYOUT = {
+    *(WIDTH, HEIGHT, COMPRESSION, STRIPS),
+    *(0x102, 0x106, 0x10A, 0x115, 0x116, 0x117, 0x11C, 0x124, 0x125, 0x13D, 0x140, 0x212),
+}
+COMPRESSIONS = {1, 2, 3, 4, 5, 8, 32773, 32946}  # none, fax, LZW, deflate, PackBits; FFmpeg gives wrong pixels for JPEG
 REDUCED = 1  # flag of SUBFILE: a smaller copy of another image of the file
 
 ENDINGS = {"mjpeg": "jpg", "png": "png", "webp": "webp", "bmp": "bmp", "tiff": "tif"}  # by which ffmpeg knows a format
 STRICT = {"err_detect": "crccheck+explode"}  # else truncated images are filled with grey
-TOLERANT = {"tiff"}  # codecs decoded otherwise: truncated TIFF is refused anyway, and STRICT refuses any unknown tag
 USUAL_RATE = 24.0  # frames per second, if the rate is not set, in which case it hardly matters
 STEPS = 1000  # of a timestamp per image, so that times count as exact
 SQUARE = Fraction(1)  # the pixel aspect that images state is ignored, as by all viewers
+
+# Orientation of EXIF and TIFF -> degrees counter-clockwise that make an image upright, and whether it is mirrored.
+UPRIGHT = {
+    1: (0, False),
+    2: (180, True),
+    3: (180, False),
+    4: (0, True),
+    5: (270, True),
+    6: (270, False),
+    7: (90, True),
+    8: (90, False),
+}
 
 
 class PictureHeader(NamedTuple):
@@ -49,7 +67,7 @@ class PictureHeader(NamedTuple):
     codec: str  # FFmpeg's name
     width: int  # pixels, as stored
     height: int
-    orientation: int  # of EXIF: 1 to 8, 1 is upright
+    orientation: int  # of EXIF or TIFF: 1 to 8, 1 is upright
 
 
 def read_header(content: bytes) -> PictureHeader:
@@ -134,6 +152,10 @@ def _read_tiff(content: bytes) -> PictureHeader:
     if following and not dict(_walk_tags(content, order, following)).get(SUBFILE, 0) & REDUCED:
         raise DecodeError("it holds several pictures; write each of them to a file of its own")
     tags = dict(entries)
+    if tags.get(COMPRESSION, 1) not in COMPRESSIONS:
+        raise DecodeError(f"it is TIFF with compression {tags[COMPRESSION]}; save it with LZW, deflate or none")
+    if STRIPS not in tags:
+        raise DecodeError("its pixels are stored in tiles, which FFmpeg does not read; save it with strips")
     return PictureHeader("tiff", tags[WIDTH], tags[HEIGHT], _check_orientation(tags.get(ORIENTATION, 1)))
 
 
@@ -167,6 +189,16 @@ def _walk_tags(tiff: bytes, order: str, start: int) -> Iterator[tuple[int, int]]
         yield tag, number
 
 
+def _strip_tags(tiff: bytes) -> bytes:
+    """The same TIFF image without other tags than LAYOUT, and without further images."""
+    order = BYTE_ORDERS[tiff[:2]]
+    (start,) = struct.unpack_from(f"{order}I", tiff, 4)
+    tags = [tag for tag, _ in _walk_tags(tiff, order, start)]
+    kept = [at for at, tag in zip(range(start + 2, len(tiff), 12), tags, strict=False) if tag in LAYOUT]
+    directory = struct.pack(f"{order}H", len(kept)) + b"".join(tiff[at : at + 12] for at in kept) + bytes(4)
+    return tiff[:start] + directory + tiff[start + len(directory) :]
+
+
 def _check_orientation(value: int) -> int:
     return value if 1 <= value <= 8 else 1
 
@@ -197,7 +229,7 @@ class PictureReader:
         scaler = Scaler(filters)
         for number, content, header in self._load(numbers, budget):
             frame = _decode(content, header, self._limits, self._pictures.numbered.names[number])
-            picture = describe_frame(frame, SQUARE, *find_orientation(frame))
+            picture = describe_frame(frame, SQUARE, *UPRIGHT[header.orientation])
             yield PickedFrame(number, scaler(frame, picture), picture)
 
     def _load(self, numbers: Sequence[int], budget: Budget) -> Iterator[tuple[int, bytes, PictureHeader]]:
@@ -214,7 +246,7 @@ class PictureReader:
             if header[1:] != first[1][1:]:
                 raise DecodeError(f"{_describe(*first)}, but {_describe(name, header)}")
             budget.add(header.width, header.height)
-            yield number, content, header
+            yield number, _strip_tags(content) if header.codec == "tiff" else content, header
 
 
 class FfmpegPictureReader(PictureReader):
@@ -225,16 +257,15 @@ class FfmpegPictureReader(PictureReader):
         if not numbers:
             return
         with _folder(self._pictures.scratch) as folder:
-            codecs = set()
+            headers: dict[str, PictureHeader] = {}
             for index, (_, content, header) in enumerate(self._load(numbers, budget)):
-                codecs.add(header.codec)
+                headers[header.codec] = header
                 (folder / f"{index:05}.{ENDINGS[header.codec]}").write_bytes(content)
-            if len(codecs) > 1:
-                kinds = " and ".join(sorted(codecs))
+            if len(headers) > 1:
+                kinds = " and ".join(sorted(headers))
                 raise DecodeError(f"its pictures are {kinds}; transcode.decoder in_process can follow it")
-            codec = codecs.pop()
-            path = Path(str(folder).replace("%", "%%"), f"%05d.{ENDINGS[codec]}")
-            read = _ImageSequence(path, codec, self._limits).read(lambda _: range(len(numbers)), filters)
+            path = Path(str(folder).replace("%", "%%"), f"%05d.{ENDINGS[header.codec]}")
+            read = _ImageSequence(path, header, self._limits).read(lambda _: range(len(numbers)), filters)
         if len(read.frames) < len(numbers):
             raise DecodeError(f"damaged: {len(numbers) - len(read.frames)} of {len(numbers)} pictures")
         for index, number in enumerate(numbers):
@@ -244,27 +275,28 @@ class FfmpegPictureReader(PictureReader):
 class _ImageSequence(FfmpegReader):
     """Numbered images, read by ffmpeg."""
 
-    def __init__(self, path: Path, codec: str, limits: LimitParams) -> None:
-        self.demuxing = {
-            "f": "image2",
-            "pattern_type": "sequence",
-            "start_number": 0,
-            "format_whitelist": "image2",
-            "codec_whitelist": codec,
-            **_choose_strictness(codec),
-        }
+    demuxing: ClassVar[Mapping[str, object]] = {
+        "f": "image2",
+        "pattern_type": "sequence",
+        "start_number": 0,
+        "format_whitelist": "image2",
+        "codec_whitelist": ",".join(ENDINGS),
+        **STRICT,
+    }
+
+    def __init__(self, path: Path, header: PictureHeader, limits: LimitParams) -> None:
+        """All images have the size and orientation of `header`."""
         super().__init__(path, limits)
-        self._pictures = [replace(picture, pixel_aspect=SQUARE) for picture in self._pictures]
-
-
-def _choose_strictness(codec: str) -> dict[str, str]:
-    return {} if codec in TOLERANT else STRICT
+        rotation, mirrored = UPRIGHT[header.orientation]
+        self._pictures = [
+            replace(picture, pixel_aspect=SQUARE, rotation=rotation, mirrored=mirrored) for picture in self._pictures
+        ]
 
 
 def _decode(content: bytes, header: PictureHeader, limits: LimitParams, name: str) -> VideoFrame:
     decoder = av.CodecContext.create(header.codec, "r")
     assert isinstance(decoder, VideoCodecContext)
-    decoder.options = {"max_pixels": str(limits.frame_pixels), **_choose_strictness(header.codec)}
+    decoder.options = {"max_pixels": str(limits.frame_pixels), **STRICT}
     decoder.thread_count = 1
     with refusing(lambda error: DecodeError(f"{name}: {error.strerror}")):
         frames = [*decoder.decode(Packet(content)), *decoder.decode(None)]

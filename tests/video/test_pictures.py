@@ -70,12 +70,16 @@ def test_pictures_are_decoded_as_another_program_does_and_alike_by_both_decoders
     assert np.abs(one.clips[0] - expected).mean() <= most
 
 
+@pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("kind", TURNED)
-def test_orientation_of_exif_turns_pictures(tmp_path, kind):
+def test_orientation_of_exif_turns_pictures(tmp_path, kind, orientation):
     form, mode, options, most = TURNED[kind]
-    files = write_pictures(tmp_path / "clip", number_names(4, form), mode, exif=EXIF, **options)
+    exif = Image.Exif()
+    exif[0x112] = orientation
+    files = write_pictures(tmp_path / "clip", number_names(4, form), mode, exif=exif, **options)
     pattern = f"clip/*.{form.rpartition('.')[2]}"
-    one, other = (decode(tmp_path, pattern, clip_shape(4, 64, 48), decoder=name) for name in DECODERS)
+    shape = clip_shape(4, 48, 64) if orientation < 5 else clip_shape(4, 64, 48)
+    one, other = (decode(tmp_path, pattern, shape, decoder=name) for name in DECODERS)
     np.testing.assert_array_equal(one.clips, other.clips)
     assert np.abs(one.clips[0] - np.stack([show(file) for file in files])).mean() <= most
 
@@ -244,10 +248,34 @@ def test_a_stack_of_images_in_one_file_is_no_frame_unless_it_holds_smaller_copie
         packed = b"".join(struct.pack(f"{order}2H2I", tag, 4, 1, value) for tag, value in entries.items())
         return struct.pack(f"{order}H", len(entries)) + packed + struct.pack(f"{order}I", following)
 
-    first = pack({0x100: 51, 0x101: 35}, 8 + 30)
+    first = pack({0x100: 51, 0x101: 35, 0x111: 0}, 8 + 42)
     content = {"<": b"II*\0", ">": b"MM\0*"}[order] + struct.pack(f"{order}I", 8) + first + pack({0xFE: subfile}, 0)
     if not told:
         assert read_header(content) == ("tiff", 51, 35, 1)
         return
     with pytest.raises(DecodeError, match=told):
         read_header(content)
+
+
+@pytest.mark.parametrize("decoder", DECODERS)
+def test_a_tiff_whose_pixels_are_damaged_is_no_frame(tmp_path, decoder):
+    files = write_pictures(tmp_path / "clip", number_names(4, "{:05}.tif"), compression="tiff_lzw")
+    content = files[2].read_bytes()
+    files[2].write_bytes(content[:500] + bytes(range(100)) + content[600:])
+    with pytest.raises(DecodeError, match=r"Invalid|Decode error"):
+        decode(tmp_path, "clip/*.tif", decoder=decoder)
+
+
+@pytest.mark.parametrize(("compression", "number"), [("jpeg", 7), ("lzma", 34925)])
+def test_a_tiff_in_a_compression_that_is_not_decoded_right_says_how_to_save_it(compression, number):
+    file = io.BytesIO()
+    draw_picture(1).save(file, "TIFF", compression=compression)
+    with pytest.raises(DecodeError, match=f"TIFF with compression {number}; save it with LZW, deflate or none"):
+        read_header(file.getvalue())
+
+
+def test_a_tiff_in_tiles_says_how_to_save_it():
+    entries = [(0x100, 64), (0x101, 48), (0x144, 200)]
+    packed = b"".join(struct.pack("<2H2I", tag, 4, 1, value) for tag, value in entries)
+    with pytest.raises(DecodeError, match="stored in tiles, which FFmpeg does not read; save it with strips"):
+        read_header(b"II*\0" + struct.pack("<IH", 8, len(entries)) + packed + bytes(4))
