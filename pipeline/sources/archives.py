@@ -13,7 +13,7 @@ from threading import RLock
 
 from pipeline.files import LONGEST_POINTER
 from pipeline.sources.common import PIECE, Bytes, Entry, SourceFault, refuse_lfs_content
-from pipeline.sources.tar import GzipBytes, PlainBytes, walk_tar
+from pipeline.sources.tar import GZIP, GzipBytes, PlainBytes, walk_tar
 from pipeline.sources.zip import read_zip, walk_zip
 
 ENDINGS = (".tar", ".tar.gz", ".tgz", ".zip")
@@ -43,9 +43,11 @@ class Archive:
         self.name = path.name
         self.left_out: list[str] = []  # the first members that are not regular files or have unsafe names
         self._is_zip = path.name.lower().endswith(".zip")
-        packed = path.name.lower().endswith("gz")
         with path.open("rb") as file:
-            refuse_lfs_content(path.name, file.read(LONGEST_POINTER))
+            head = file.read(LONGEST_POINTER)
+        refuse_lfs_content(path.name, head)
+        # By content: browsers may unpack a .tar.gz and keep its name, and some .tar files are gzipped.
+        packed = not self._is_zip and head.startswith(GZIP)
         self._bytes: Bytes = GzipBytes(path) if packed else PlainBytes(path)
         walk = (
             walk_zip(self.name, self._bytes, path.stat().st_size) if self._is_zip else walk_tar(self.name, self._bytes)

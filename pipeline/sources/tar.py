@@ -15,6 +15,7 @@ CHUNK = 1 << 16  # bytes of a compressed archive read at once
 CHECKPOINT = 1 << 22  # bytes of content between checkpoints
 LONGEST_HEADER = 1 << 20  # bytes of an extended header
 FILES, DIRECTORY = b"0\x007", b"5"  # regular files: of POSIX, of V7 (NUL), and contiguous ones (7)
+GZIP = b"\x1f\x8b"  # the first bytes
 LONG_NAME, LONG_LINK, PAX, PAX_ALL = b"L", b"K", b"x", b"g"
 
 
@@ -73,7 +74,7 @@ class GzipBytes:
         """The next bytes of content; None at the end."""
         packed = os.pread(self._file.fileno(), CHUNK, self._packed)
         if self._state.eof:
-            if packed[:2] != b"\x1f\x8b":  # padding, if anything
+            if not packed.startswith(GZIP):  # padding, if anything
                 return None
             self._state = zlib.decompressobj(wbits=31)
         if not packed:

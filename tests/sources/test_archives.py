@@ -92,6 +92,11 @@ def test_members_of_a_compressed_tar_are_read_in_any_order(tmp_path):
         assert b"".join(archive.read(f"{number}.bin")) == members[f"{number}.bin"]
 
 
+@pytest.mark.parametrize(("named", "written"), [("x.tar", "w:gz"), ("x.tar.gz", "w"), ("x.tgz", "w")])
+def test_a_tar_is_read_whether_or_not_its_name_says_that_it_is_gzipped(tmp_path, named, written):
+    assert read_all(Archive(write_tar(tmp_path / named, MEMBERS, written))) == MEMBERS
+
+
 def test_gzip_files_that_are_joined_are_one(tmp_path):
     plain = write_tar(tmp_path / "x.tar", MEMBERS).read_bytes()
     (tmp_path / "x.tgz").write_bytes(gzip.compress(plain[:5000]) + gzip.compress(plain[5000:]) + bytes(512))
@@ -184,7 +189,7 @@ def test_a_damaged_or_encrypted_zip_is_refused(tmp_path, change, told):
         ("x.tar", lambda _: b"not a tar archive, but a text of some length" * 20, "not a tar archive"),
         ("x.tar", lambda plain: plain[:1024] + b"\xff" + plain[1025:], "is damaged at byte 1024"),
         ("x.tar.gz", lambda plain: gzip.compress(plain)[:-300], "is cut off"),
-        ("x.tar.gz", lambda plain: plain, "is damaged"),
+        ("x.tar.gz", lambda plain: gzip.compress(plain)[:50] + plain, "is damaged"),
         (
             "x.tar",
             lambda _: f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\n".encode(),
