@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, NoReturn
 
 import typer
 
@@ -70,11 +70,15 @@ def naming(path: Path) -> Iterator[None]:
 def guard(command: Callable[[], Any]) -> None:
     """Call `command`; turn the errors that a user can act on into a message and an exit code."""
     if ended := catch_fault(command):
-        message, code = ended
-        if code == INTERRUPTED:
-            message = f"{message or 'nothing half-written was kept'}; run the same command again"
-        print(f"{'interrupted' if code == INTERRUPTED else 'error'}: {message}", file=sys.stderr)
-        sys.exit(code)
+        _end(*ended)
+
+
+def _end(message: str, code: int) -> NoReturn:
+    """Print a message of `explain`, and end with its exit code."""
+    if code == INTERRUPTED:
+        message = f"{message or 'nothing half-written was kept'}; run the same command again"
+    print(f"{'interrupted' if code == INTERRUPTED else 'error'}: {message}", file=sys.stderr)
+    sys.exit(code)
 
 
 def first_line(error: BaseException) -> str:
@@ -142,14 +146,13 @@ def escape_controls(text: str) -> str:
 def explain_imports() -> None:
     """Report errors of imports, before the command is called, like those of commands.
 
-    torch looks for a folder for temporary files when it is imported, and fails on a full disk.
+    torch looks for a folder for temporary files when it is imported, and fails on a full disk. Imports take seconds, in
+    which Ctrl-C may be pressed.
     """
 
     def tell(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        ended = explain(error)
-        if ended and ended[1] != INTERRUPTED:  # the exit code of uncaught errors is 1
-            print(f"error: {ended[0]}", file=sys.stderr)
-        else:
-            sys.__excepthook__(kind, error, trace)
+        if ended := explain(error):
+            _end(*ended)  # Python takes the exit code of a SystemExit from a hook
+        sys.__excepthook__(kind, error, trace)
 
     sys.excepthook = tell

@@ -94,8 +94,9 @@ class VideoModel:
             vocabulary, vectors = extend_vocabulary(encoded.unknown, vocabulary, self._embeddings)
             encoded = encode(text, vocabulary, self._max_tokens)
         if len(encoded.unknown) == len(set(encoded.caption.tokens)):
-            known = ", ".join(self.vocabulary.words[FIRST_WORD_ID : FIRST_WORD_ID + KNOWN_SHOWN])
-            raise UserError(f"the model knows none of the words in {text!r}; known words: {known} …")
+            words = self.vocabulary.words[FIRST_WORD_ID:]
+            known = ", ".join(words[:KNOWN_SHOWN]) + (" …" if len(words) > KNOWN_SHOWN else "")
+            raise UserError(f"the model knows none of the words in {text!r}; known words: {known}")
         return TypedCaption(encoded.caption, encoded.unknown, vectors if vectors is not None and len(vectors) else None)
 
     def draw(self, typed: TypedCaption, seed: int, count: int, advance: Callable[[], None] = lambda: None) -> Frames:

@@ -98,6 +98,13 @@ def test_where_no_temporary_file_can_be_written_an_import_that_needs_one_ends_wi
     assert answer.stderr.endswith("; make room or correct the permissions, then run the same command again\n")
 
 
+def test_ctrl_c_during_the_imports_ends_as_later_without_a_traceback():
+    code = "import stages, signal; signal.raise_signal(signal.SIGINT)"
+    answer = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert answer.returncode == 75
+    assert answer.stderr == "interrupted: nothing half-written was kept; run the same command again\n"
+
+
 def test_a_fault_at_an_import_is_told_as_python_tells_it():
     answer = subprocess.run([sys.executable, "-c", "import stages; 1 / 0"], cwd=ROOT, capture_output=True, text=True)
     assert answer.returncode == 1
