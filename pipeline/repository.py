@@ -35,7 +35,16 @@ def git(
     if shutil.which("git") is None:
         return subprocess.CompletedProcess(arguments, 127, "", "git is not installed")
     env = environment or os.environ | {"LC_ALL": "C"}  # messages are matched here
-    return subprocess.run(["git", *arguments], cwd=folder, env=env, capture_output=True, text=True, check=False)
+    # Decoded like paths, since it prints some: their bytes need not be UTF-8.
+    return subprocess.run(
+        ["git", *arguments],
+        cwd=folder,
+        env=env,
+        capture_output=True,
+        encoding=sys.getfilesystemencoding(),
+        errors="surrogateescape",
+        check=False,
+    )
 
 
 def git_fault() -> str:

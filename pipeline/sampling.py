@@ -8,7 +8,7 @@ Nothing here loads torch before a clip needs it.
 """
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -99,6 +99,11 @@ class VideoModel:
             raise UserError(f"the model knows none of the words in {text!r}; known words: {known}")
         return TypedCaption(encoded.caption, encoded.unknown, vectors if vectors is not None and len(vectors) else None)
 
+    def load_words(self) -> None:
+        """Load what `encode` needs now, not at the first caption that needs it. Raises UserError if it is broken."""
+        encode(self.vocabulary.words[FIRST_WORD_ID], self.vocabulary, self._max_tokens)
+        _ = self._embeddings
+
     def draw(self, typed: TypedCaption, seed: int, count: int, advance: Callable[[], None] = lambda: None) -> Frames:
         """Clips of an encoded caption -> uint8 [count,T,H,W,3]; `advance` is called after each."""
         clips = np.empty((count, *self.shape), np.uint8)
@@ -121,7 +126,7 @@ class VideoModel:
         if graph := self._choose_graph(typed):
             ids = select_condition_ids(typed.caption, self.description["train"]["captions"]["conditioning"])
             for first in range(count):
-                yield graph.sample(ids, seed, 1, first)
+                yield self._sample_graph(graph, ids, seed, first)
             return
         from pipeline.data.sampler import draw_noise
         from pipeline.inference import AT_ONCE, sample
@@ -132,6 +137,13 @@ class VideoModel:
         for first in range(0, count, AT_ONCE):
             z = draw_noise(seed, min(AT_ONCE, count - first), self._model.generator.z_width, first)
             yield sample(self._model, [ids] * len(z), z)
+
+    def _sample_graph(self, graph: "Graph", ids: Sequence[int], seed: int, first: int) -> Frames:
+        """One clip by the graph. Raises UserError if it does not run, for example for lack of memory."""
+        try:
+            return graph.sample(ids, seed, 1, first)
+        except GraphUnfit as reason:
+            raise UserError(f"{self._files.graph}: {reason}; without it, or with --exact, torch is used") from None
 
     def provenance(self, typed: TypedCaption) -> dict[str, Any]:
         """What identifies this model, its sampling params and the environment; with the graph, its runtime too."""

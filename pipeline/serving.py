@@ -183,6 +183,8 @@ class Server(ThreadingHTTPServer):
             super().__init__((host, port), Handler)
         except OSError as error:
             raise UserError(f"{host} port {port}: {_explain(error)}") from None
+        except (TypeError, ValueError):  # a name that cannot be encoded, such as ä..b
+            raise UserError(f"--host {host!r}: not the name of a machine; give an address such as 127.0.0.1") from None
 
     @property
     def address(self) -> str:

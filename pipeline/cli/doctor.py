@@ -8,6 +8,7 @@ that fixes a vulnerability which a file can exploit, and the date. Vulnerabiliti
 import base64
 import ctypes
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -28,12 +29,12 @@ from pipeline.compute.sandbox import describe_missing
 from pipeline.errors import UserError, spell_count
 from pipeline.files import read_json
 from pipeline.params import load_params
+from pipeline.provenance.locks import find_cache
 from pipeline.provenance.media import explain_environment, read_media
 from pipeline.repository import git_fault, has_identity
 from pipeline.video.ffmpeg import find_executable, read_program_version
 from pipeline.video.pyav_decoder import read_library_version
 
-CACHE = Path(".dvc/cache")  # by default
 COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 DEMO_BYTES = 2 * 10**9  # rounded up: the demo's data, its cache and a few experiments
 INSIDE = ("libvpx", "dav1d")  # decoders within PyAV and ffmpeg
@@ -193,15 +194,15 @@ def _remote() -> Finding:
 def _disk() -> Finding:
     free = shutil.disk_usage(Path.cwd()).free
     text = f"{free / 10**9:.1f} GB free in {Path.cwd()}"
-    halves = []
-    for path in CACHE.glob("files/md5/*/.*.tmp"):
+    halves, cache = [], find_cache(Path())
+    for path in cache.glob("*/.*.tmp"):
         with suppress(FileNotFoundError):  # a running DVC may have removed it
             halves.append(path.stat().st_size)
     if halves:
         left = f"{spell_count(len(halves), 'unfinished copy', 'unfinished copies')} ({sum(halves) / 10**9:.1f} GB)"
         text = (
             f"{text}; DVC left {left}, as on a full disk; to delete them, while no DVC command runs: "
-            f"find {CACHE} -name '.*.tmp' -delete"
+            f"find {shlex.quote(str(cache))} -name '.*.tmp' -delete"
         )
     if free < DEMO_BYTES:
         return Finding(

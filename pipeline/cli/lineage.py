@@ -74,7 +74,7 @@ def trace_metric(name: str, root: Path) -> Tree:
     """The origin of a figure of metrics.json or of the training. Raises UserError for an unknown name."""
     known: list[str] = []
     for path, folder in METRICS.items():
-        values = read_json(root / path, "`dvc repro` creates it") if (root / path).is_file() else {}
+        values = _read_object(root / path) if (root / path).is_file() else {}
         known += values
         if name in values:
             return {
@@ -93,7 +93,7 @@ def trace_metric(name: str, root: Path) -> Tree:
 def describe_model(folder: Path, root: Path) -> Tree:
     """The weights, their provenance, and the oldest commit whose lock file has this model."""
     files = find_model_files(folder)
-    description = read_json(files.description, "it belongs next to the weights of a model")
+    description = _read_object(files.description, "it belongs next to the weights of a model")
     tree: Tree = {"weights": digest_file(files.weights)}
     tree |= {key: value for key, value in _read_making(folder).items() if key != "params"}
     chosen = {key: description[key] for key in ("seed", "clip", "train") if key in description}
@@ -107,8 +107,16 @@ def describe_model(folder: Path, root: Path) -> Tree:
 
 def _read_making(folder: Path) -> Tree:
     """The provenance that a stage wrote to this folder."""
-    made: Tree = read_json(folder / PROVENANCE, "") if (folder / PROVENANCE).is_file() else {}
+    made = _read_object(folder / PROVENANCE) if (folder / PROVENANCE).is_file() else {}
     return made | _compare_code(made)
+
+
+def _read_object(path: Path, remedy: str = "`dvc repro` creates it") -> Tree:
+    """A file that a stage wrote. Raises UserError if it is missing or broken."""
+    value = read_json(path, remedy)
+    if not isinstance(value, dict):
+        raise UserError(f"{path}: not a JSON object; {remedy}")
+    return value
 
 
 def _compare_code(facts: Tree) -> Tree:

@@ -20,8 +20,11 @@ if TYPE_CHECKING:
 MADE_BY = "pipeline.cli.sample"
 
 ROOT = Path(__file__).parents[2]
-MAX_SEED = 2**63 - 1  # `t2v reproduce` rejects larger ones
+# Limits of options; `t2v reproduce` refuses files with larger values.
+MAX_SEED = 2**63 - 1
 MAX_GUIDANCE = 1000
+MAX_STEPS = 4096
+MAX_SCALE = 64
 MAX_FPS = 100  # as for render.fps: GIFs have a resolution of 0.01 s
 FEW = 16  # clips generated in one pass, without a progress bar
 FILMS = (".gif", ".mp4")  # with all frames, enlarged
@@ -48,7 +51,9 @@ OutOption = Annotated[
 StepsOption = Annotated[
     int | None,
     typer.Option(
-        min=1, help="flow models only: sampling steps [default: those of its export, or else of its training]"
+        min=1,
+        max=MAX_STEPS,
+        help="flow models only: sampling steps [default: those of its export, or else of its training]",
     ),
 ]
 
@@ -66,7 +71,12 @@ def sample(
     exact: Annotated[
         bool, typer.Option("--exact", help="use torch even if an ONNX graph is available, as the stages do")
     ] = False,
-    scale: Annotated[int, typer.Option(min=1, help="output pixels per pixel of a clip, for .gif and .mp4")] = 4,
+    scale: Annotated[
+        int,
+        typer.Option(
+            min=1, max=MAX_SCALE, help="output pixels per pixel of a clip in a .gif or .mp4; at most as many in a .png"
+        ),
+    ] = 4,
     fps: Annotated[int, typer.Option(min=1, max=MAX_FPS, help="frames per second of a .gif or .mp4")] = 8,
 ) -> None:
     """Sample clips for a caption; an npz holds `frames`, uint8 [N,T,H,W,3].
@@ -114,7 +124,7 @@ def _require_memory(out: Path, n: int, scale: int, shape: tuple[int, int, int, i
     free = measure_free_memory(torch.device("cpu"))
     if needed > free:
         way_out = "lower --n (another --seed gives other clips)" + (", or --scale" if enlarged > 1 else "")
-        detail = f"{n} clips at --scale {scale}" if enlarged > 1 else f"{n} clips"
+        detail = f"{n} {'clip' if n == 1 else 'clips'}" + (f" at --scale {scale}" if enlarged > 1 else "")
         raise UserError(
             f"{out}: {detail} take about {needed / 1e9:,.1f} GB of memory, and {free / 1e9:,.1f} GB are free; {way_out}"
         )
@@ -168,7 +178,9 @@ def serve(
     from pipeline.sampling import VideoModel
     from pipeline.serving import ClipRenderer, Server
 
-    with Server(host, port, ClipRenderer(VideoModel(model, exact=exact)), page) as server:
+    video_model = VideoModel(model, exact=exact)
+    video_model.load_words()  # a fault is told here, not to those who type captions: it names local paths
+    with Server(host, port, ClipRenderer(video_model), page) as server:
         shown = f"report: {server.address}" if page.is_file() else f"no {page} (run `dvc repro report`)"
         print(f"{shown}, generate clips: {server.address}generate; Ctrl-C stops the server", flush=True)
         try:

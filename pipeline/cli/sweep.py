@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -23,7 +23,18 @@ from pipeline.errors import Interrupted, UserError, spell_count
 from pipeline.params import load_params, read_yaml
 from pipeline.params.base import DEVICES_VARIABLE, VISIBLE_GPUS, find_near
 from pipeline.repository import child_environment, git, require_git
-from pipeline.sweeping import FOLDER, Origin, Plan, Schedule, Sweep, is_taken, list_sweeps, lock_sweep, require_optuna
+from pipeline.sweeping import (
+    FOLDER,
+    Origin,
+    Plan,
+    Schedule,
+    Sweep,
+    is_taken,
+    list_sweeps,
+    lock_sweep,
+    read_sweep,
+    require_optuna,
+)
 from pipeline.sweeping.axes import Axis, check_axes, check_point, combine, draw_points, read_axes
 from pipeline.sweeping.clusters import ENGINES, check_cluster, end_jobs, make_job
 from pipeline.sweeping.experiments import (
@@ -140,11 +151,26 @@ def hold_sweep(plan: Plan, axes: Sequence[Axis], name: str, seed: int, jobs: int
     A new one is locked already while its shared stages run, so that no other sweep takes its name.
     """
     found = find_sweep(plan, name)
-    if found is None:
-        stages = choose_stages(plan, axes)
-    folder = found.folder if found else FOLDER / find_free_name(name)
-    with lock_sweep(folder):
-        yield found or begin_sweep(plan, axes, stages, folder.name, seed, jobs)
+    with ExitStack() as held:
+        if found:
+            held.enter_context(lock_sweep(found.folder))
+            yield read_sweep(found.folder)  # the process that held the lock may have added points meanwhile
+        else:
+            stages = choose_stages(plan, axes)
+            yield begin_sweep(plan, axes, stages, _lock_new_sweep(name, held), seed, jobs)
+
+
+def _lock_new_sweep(name: str, held: ExitStack) -> str:
+    """Lock the folder of a new sweep -> its name, which is another one if a sweep that starts meanwhile takes it."""
+    while True:
+        free = find_free_name(name)
+        try:
+            held.enter_context(lock_sweep(FOLDER / free))
+        except UserError:
+            if name:
+                raise
+        else:
+            return free
 
 
 def find_sweep(plan: Plan, name: str) -> Sweep | None:
@@ -270,8 +296,9 @@ def _list_gpus() -> list[str]:
 
 
 def read_metric(run: str, metric: str) -> float | None:
-    """A metric of a finished run; None if it has none."""
-    return read_metrics(find_experiments().get(run, "")).get(metric)
+    """A metric of a finished run; None if it has none, or the run has failed."""
+    commit = find_experiments().get(run)
+    return read_metrics(commit).get(metric) if commit else None
 
 
 def find_free_name(name: str) -> str:

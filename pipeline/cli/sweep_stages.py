@@ -98,9 +98,14 @@ def run_shared_stages(stages: Sequence[str], environment: dict[str, str]) -> Non
     if not stages:
         return
     print(f"running the stages that all points share: {', '.join(stages)}", flush=True)
-    if subprocess.run(
-        [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", *stages], env=environment, check=False
-    ).returncode:
+    command = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", *stages]
+    with subprocess.Popen(command, env=environment) as process:
+        try:
+            code = process.wait()
+        except KeyboardInterrupt:  # DVC receives it too; `subprocess.run` would kill it while a stage saves
+            process.wait()
+            raise
+    if code:
         raise UserError("a stage that all points share has failed (see above), so no point was started")
 
 

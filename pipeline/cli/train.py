@@ -13,7 +13,7 @@ from rich.console import Console
 
 from pipeline.cli.printing import open_console, print_table
 from pipeline.cli.recipe import complete_recipe, load_recipe
-from pipeline.errors import spell_count
+from pipeline.errors import UserError, spell_count
 from pipeline.params import Params, load_params
 from pipeline.params.base import DEVICES_VARIABLE
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pipeline.monitoring.throughput import StepProfile
     from pipeline.planning import TrainingPlan
 
+PROFILED = 4  # steps
 SHOWN = 15  # operations in the table
 LONGEST = 3600  # seconds of measured steps, at most
 UNDISTURBED = 0.9  # CPU time over wall time of a training on an idle machine
@@ -40,7 +41,7 @@ def plan(
         str, typer.Option(help="such as cpu, cpu:2 or 0-3 [default: T2V_DEVICES, or else `devices` of the params]")
     ] = "",
     seconds: Annotated[
-        float, typer.Option(min=0, max=LONGEST, help="approximate time for measuring steps; 0: measure none")
+        float, typer.Option(min=0, max=LONGEST, help="approximate time for measuring steps; 0: as few as possible")
     ] = 20.0,
     as_json: Annotated[bool, typer.Option("--json", help="print the result as JSON")] = False,
 ) -> None:
@@ -139,7 +140,10 @@ def train(
         str, typer.Option(help="such as cpu, cpu:2 or 0-3 [default: T2V_DEVICES, or else `devices` of the params]")
     ] = "",
     profile: Annotated[bool, typer.Option("--profile", help="profile a few steps instead; writes no model")] = False,
-    steps: Annotated[int, typer.Option(min=1, help="number of steps to profile, the first with penalties")] = 4,
+    steps: Annotated[
+        int | None,
+        typer.Option(min=1, help=f"number of steps to profile, the first with penalties [default: {PROFILED}]"),
+    ] = None,
 ) -> None:
     """Train like `dvc repro train`, or profile a few steps of that training after a warm-up (--profile).
 
@@ -148,6 +152,8 @@ def train(
 
     Example: t2v train --devices cpu
     """
+    if steps is not None and not profile:
+        raise UserError("--steps: only a profile has a number of steps; add --profile, or set train.total_clips")
     from pipeline.distributed import parse_devices  # torch takes seconds
 
     found = parse_devices(load_params().devices, devices)  # before other stages run
@@ -155,7 +161,7 @@ def train(
         os.environ[DEVICES_VARIABLE] = devices
     if not profile:  # replaces this process, so that signals reach DVC directly
         os.execv(sys.executable, [sys.executable, "-m", "dvc", "repro", "train"])
-    file, traced = _trace(found, steps)
+    file, traced = _trace(found, steps or PROFILED)
     costs, console = traced.costs, open_console()
     lines = [[cost.name, f"{cost.calls:g}", f"{1000 * cost.seconds:.2f}", f"{cost.share:.1%}"] for cost in costs]
     print_table(console, ["operation", "calls per step", "ms per step", "share"], lines[:SHOWN])

@@ -22,7 +22,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 import typer
 import yaml
 
-from pipeline.cli.sample import MADE_BY, MAX_GUIDANCE, MAX_SEED, sample
+from pipeline.cli.sample import MADE_BY, MAX_FPS, MAX_GUIDANCE, MAX_SCALE, MAX_SEED, MAX_STEPS, sample
 from pipeline.errors import UserError, catch_fault, naming
 from pipeline.extensions import list_references
 from pipeline.files import digest_value
@@ -34,10 +34,10 @@ from pipeline.provenance.media import Media, explain_facts, explain_pixels, list
 ALTERED = "reproduced under the same conditions, so the file has been altered"
 LIMITS: dict[str, tuple[Any, float, float]] = {  # of values in provenance: type, minimum, maximum
     "seed": (int, 0, MAX_SEED),
-    "n": (int, 1, 4096),
-    "scale": (int, 1, 64),
-    "fps": (int, 1, 240),
-    "steps": (int, 1, 4096),
+    "n": (int, 1, 2**31),  # `sample` refuses more clips than memory holds
+    "scale": (int, 1, MAX_SCALE),
+    "fps": (int, 1, MAX_FPS),
+    "steps": (int, 1, MAX_STEPS),
     "guidance": ((int, float), 0, MAX_GUIDANCE),
     "threads": (int, 1, 1024),
 }

@@ -102,7 +102,8 @@ def _compare(points: Mapping[int, Sequence[float]]) -> MetricDifferences:
     squares = sum(float(np.var(values)) * len(values) for values in points.values())
     deviation = math.sqrt(squares / freedom) if freedom else math.nan
     spreads = {point: _spread(values, deviation, freedom) for point, values in points.items()}
-    if len(points) < 2 or not deviation > 0:  # if all seeds give equal values, the variance is unknown
+    # If the seeds of each point give equal values, the variance is unknown; rounding would make it nonzero.
+    if len(points) < 2 or not any(np.ptp(values) for values in points.values()):
         return MetricDifferences(spreads, {}, None)
     pairs = list(combinations(points, 2))
     errors = [deviation * math.sqrt((1 / len(points[a]) + 1 / len(points[b])) / 2) for a, b in pairs]

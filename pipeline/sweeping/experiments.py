@@ -72,9 +72,13 @@ def read_metrics(commit: str) -> dict[str, float | None]:
     answer = git("show", f"{commit}:./{METRICS}")
     try:
         tree = json.loads(answer.stdout) if answer.returncode == 0 else {}
+        fault = "" if isinstance(tree, dict) else "not a JSON object"
     except ValueError as error:
-        fault = f"{METRICS} of the commit {commit}: not JSON ({error})"
-        raise UserError(f"{fault}; recreate it with `dvc repro evaluate`, and commit it") from None
+        fault = f"not JSON ({error})"
+    if fault:
+        raise UserError(
+            f"{METRICS} of the commit {commit}: {fault}; recreate it with `dvc repro evaluate`, and commit it"
+        )
     return {name: float(value) if isinstance(value, int | float) else None for name, value in tree.items()}
 
 

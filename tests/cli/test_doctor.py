@@ -5,12 +5,14 @@ import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from pipeline.cli.doctor import (
     CHECKS,
     FIXES,
+    Finding,
     find_missing_fix,
     is_known,
     read_numbers,
@@ -85,6 +87,26 @@ def test_halves_of_copies_that_dvc_left_in_its_cache_are_told(tmp_path, monkeypa
     assert "1 unfinished copy (0.3 GB)" in finding.text
     subprocess.run(finding.text.partition("runs: ")[2].partition(";")[0], shell=True, check=True)
     assert [path.name for path in half.parent.iterdir()] == ["0123456789abcdef"]
+
+
+def test_halves_of_copies_are_looked_for_where_dvc_has_its_cache(tmp_path, monkeypatch):
+    (tmp_path / "project/.dvc").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "project")
+    Path(".dvc/config.local").write_text("[cache]\n    dir = ../../the cache\n")
+    half = tmp_path / "the cache/files/md5/79/.d7low.tmp"
+    half.parent.mkdir(parents=True)
+    half.write_bytes(b"half")
+    text = CHECKS["disk"]().text
+    assert "1 unfinished copy" in text
+    subprocess.run(text.partition("runs: ")[2].partition(";")[0], shell=True, check=True)
+    assert not half.exists()
+
+
+def test_a_project_without_a_remote_is_sound_and_told_where_to_read_of_them(tmp_path, monkeypatch):
+    (tmp_path / ".dvc").mkdir()
+    (tmp_path / ".dvc/config").write_text("[core]\n    analytics = false\n")
+    monkeypatch.chdir(tmp_path)
+    assert CHECKS["remote"]() == Finding("ok", "no remote configured (see docs/how-to/share-a-run.md)")
 
 
 def test_a_copy_that_dvc_ends_meanwhile_is_not_counted(tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 """`t2v lineage` finds models of every commit, and names the nearest figure for one that there is not."""
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from pipeline.errors import UserError
 from pipeline.provenance.locks import find_cache, list_locked_models, read_steps
 from pipeline.provenance.media import read_media
 from pipeline.rendering.export import export_picture
-from pipeline.repository import list_settings
+from pipeline.repository import find_repository, list_settings
 
 
 def test_of_a_misspelt_figure_the_nearest_is_named(tmp_path):
@@ -21,6 +22,22 @@ def test_of_a_misspelt_figure_the_nearest_is_named(tmp_path):
         trace_metric("jount_accuracy", tmp_path)
     with pytest.raises(UserError, match=r"beauty: .*; they have: recall, joint_accuracy"):
         trace_metric("beauty", tmp_path)
+
+
+@pytest.mark.parametrize("name", ["metrics.json", "data/evaluation/provenance.json"])
+def test_a_file_of_figures_or_provenance_that_is_no_object_is_named(tmp_path, name):
+    (tmp_path / "data/evaluation").mkdir(parents=True)
+    (tmp_path / "metrics.json").write_text('{"recall": 0.5}')
+    (tmp_path / name).write_text("[5]")
+    with pytest.raises(UserError, match=f"{name}: not a JSON object; `dvc repro` creates it"):
+        trace_metric("recall", tmp_path)
+
+
+def test_a_repository_may_lie_in_a_folder_whose_name_is_no_utf_8(tmp_path):
+    folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9"))
+    folder.mkdir()
+    subprocess.run(["git", "init", "--quiet"], cwd=folder, check=True)
+    assert find_repository(folder) == folder
 
 
 def test_a_model_is_found_whose_branch_was_merged_and_its_lock_was_not_taken(tmp_path):

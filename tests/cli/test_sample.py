@@ -1,6 +1,7 @@
 """`t2v sample`, on a network that has been trained for two steps."""
 
 import json
+import math
 import shutil
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from pipeline.errors import UserError
 from pipeline.files import digest_file
 from pipeline.inference import Model
 from pipeline.inference import sample as sample_clips
+from pipeline.onnx.graph import GraphUnfit
 from pipeline.params import check_params
 from pipeline.sampling import VideoModel
 from stages.export_onnx import export_onnx
@@ -100,13 +102,20 @@ def test_more_clips_than_memory_holds_are_refused_before_they_are_drawn(trained,
     assert not list(Path().iterdir())
 
 
-@pytest.mark.parametrize(("option", "value"), [("--seed", str(2**63)), ("--guidance", "inf")])
+def test_as_many_clips_as_memory_holds_can_be_made_again():
+    check_facts({"made_by": MADE_BY, "caption": CAPTION, "n": 100_000})
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("--seed", 2**63), ("--guidance", math.inf), ("--steps", 4097), ("--scale", 65), ("--fps", 101)],
+)
 def test_what_would_not_be_made_again_is_not_drawn(tmp_path, option, value):
-    answer = CliRunner().invoke(app, ["sample", CAPTION, "-o", str(tmp_path / "a.gif"), option, value])
+    answer = CliRunner().invoke(app, ["sample", CAPTION, "-o", str(tmp_path / "a.gif"), option, str(value)])
     assert answer.exit_code == 2
     assert option in answer.output
-    with pytest.raises(UserError, match=f"{option[2:]} is .*, not a number from 0 to "):
-        check_facts({"made_by": MADE_BY, "caption": CAPTION, option[2:]: float(value)})
+    with pytest.raises(UserError, match=f"{option[2:]} is .*, not a number from [01] to "):
+        check_facts({"made_by": MADE_BY, "caption": CAPTION, option[2:]: value})
 
 
 def test_no_more_frames_a_second_than_a_gif_can_show(trained, tree):
@@ -274,6 +283,18 @@ def test_a_graph_that_does_not_fit_is_told_of_and_torch_draws(exported, folder, 
     assert told.startswith("note: using torch instead of ")
     assert said in told and "`dvc repro export` recreates it" in told
     assert "runtime" not in read_provenance(path)
+
+
+@pytest.mark.slow
+def test_a_graph_that_does_not_run_ends_with_a_message(exported, monkeypatch):
+    """As where memory runs out."""
+
+    def fail(*_):
+        raise GraphUnfit("it does not run (bad allocation)")
+
+    monkeypatch.setattr("pipeline.onnx.graph.Graph.run", fail)
+    with pytest.raises(UserError, match=r"generator\.onnx: it does not run \(bad allocation\); .* --exact, torch is"):
+        drawn(exported, "out.npz")
 
 
 def reweigh(path):

@@ -1,6 +1,7 @@
 """`t2v sweep` before its first point starts: devices, names, and the stages that all points share."""
 
 import io
+import os
 import signal
 import subprocess
 import sys
@@ -10,8 +11,18 @@ import pytest
 from dvc.repo import Repo
 from rich.console import Console
 from typer.testing import CliRunner
+from waiting import within
 
-from pipeline.cli.sweep import app, check_plan, describe_slots, draw_table, find_free_name, run_pool
+from pipeline.cli.sweep import (
+    app,
+    check_plan,
+    describe_slots,
+    draw_table,
+    find_free_name,
+    hold_sweep,
+    read_metric,
+    run_pool,
+)
 from pipeline.cli.sweep_stages import settings_for_copies, split_stages
 from pipeline.errors import UserError
 from pipeline.provenance.locks import find_cache
@@ -242,6 +253,72 @@ def test_the_name_is_held_while_the_shared_stages_run(project, monkeypatch):
     monkeypatch.setattr("pipeline.cli.sweep.continue_sweep", lambda sweep, *_: names.append(sweep.name))
     CliRunner().invoke(app, ["train.penalties.r1=1.0"], catch_exceptions=False)
     assert names == ["sweep-2", "sweep-1"]
+
+
+def test_a_name_that_another_sweep_takes_at_the_same_moment_is_not_asked_for_again(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    free = iter(["sweep-1", "sweep-2"])
+    monkeypatch.setattr("pipeline.cli.sweep.find_free_name", lambda name: name or next(free))
+    monkeypatch.setattr("pipeline.cli.sweep.choose_stages", lambda *_: None)
+    monkeypatch.setattr("pipeline.cli.sweep.begin_sweep", lambda *given: given[3])
+    with lock_sweep(FOLDER / "sweep-1"):
+        with hold_sweep(Plan(()), [], "", 17, 1) as name:
+            assert name == "sweep-2"
+        with pytest.raises(UserError, match="this sweep is running"), hold_sweep(Plan(()), [], "sweep-1", 17, 1):
+            pass
+
+
+def test_a_sweep_is_resumed_with_the_points_that_its_last_process_has_added(tmp_path, monkeypatch):
+    """The record is read before the lock is taken, and that process may hold the lock until then."""
+    monkeypatch.chdir(tmp_path)
+    sweep = Sweep("weights", Plan(()), Origin("", "", (), (), (), "", 1))
+    sweep.save()
+    before = Sweep(sweep.name, sweep.plan, sweep.origin)
+    monkeypatch.setattr("pipeline.cli.sweep.find_sweep", lambda *_: before)
+    sweep.add_point({}, [17])
+    sweep.save()
+    with hold_sweep(sweep.plan, [], "weights", 17, 1) as found:
+        assert list(found.runs) == ["weights-1"]
+
+
+def test_a_failed_run_has_no_metric_even_if_the_workspace_has_one(tmp_path, monkeypatch):
+    """`git show :./metrics.json`, of no commit, shows that of the index."""
+    monkeypatch.chdir(tmp_path)
+    subprocess.run(["git", "init", "--quiet"], check=True)
+    Path("metrics.json").write_text('{"recall": 0.5}')
+    subprocess.run(["git", "add", "metrics.json"], check=True)
+    assert read_metric("sweep-1-1", "recall") is None
+
+
+SHARED = """
+import os
+from pipeline.cli.sweep_stages import run_shared_stages
+run_shared_stages(["judge"], dict(os.environ))
+"""
+SLOW_DVC = """
+import pathlib, signal, time
+def save(*_):
+    time.sleep(1)
+    pathlib.Path("saved").touch()
+    raise SystemExit(75)
+signal.signal(signal.SIGINT, save)
+pathlib.Path("running").touch()
+time.sleep(60)
+"""
+
+
+def test_ctrl_c_waits_until_a_shared_stage_has_saved(root, tmp_path):
+    (tmp_path / "dvc").mkdir()
+    (tmp_path / "dvc/__init__.py").touch()
+    (tmp_path / "dvc/__main__.py").write_text(SLOW_DVC)
+    command, environment = [sys.executable, "-c", SHARED], os.environ | {"PYTHONPATH": str(root)}
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=environment, start_new_session=True, stderr=subprocess.PIPE
+    ) as process:
+        assert within(60, (tmp_path / "running").exists)
+        os.killpg(process.pid, signal.SIGINT)
+        process.communicate()
+    assert (tmp_path / "saved").exists()
 
 
 @pytest.mark.parametrize("name", ["a/b", "a,b", "a b"])

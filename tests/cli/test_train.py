@@ -28,6 +28,12 @@ def files(folder):
     return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+def test_a_number_of_steps_without_a_profile_is_refused_and_trains_nothing(monkeypatch):
+    monkeypatch.setattr("os.execv", lambda *_: pytest.fail("a whole training was started"))
+    with pytest.raises(UserError, match=r"^--steps: only a profile has a number of steps; add --profile, or set"):
+        train(steps=100)
+
+
 @pytest.mark.slow
 def test_a_profile_is_a_chrome_trace_of_warm_steps_the_first_with_penalties(project, monkeypatch, capsys):
     steps, take = [], Trainer._take_step

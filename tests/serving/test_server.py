@@ -12,6 +12,7 @@ import pytest
 from networks import save_stirred
 from training_sets import tiny_params
 
+from pipeline.cli.sample import serve
 from pipeline.errors import UserError
 from pipeline.sampling import VideoModel
 from pipeline.serving import ClipRenderer, Server
@@ -121,6 +122,17 @@ def test_headers_are_strict_and_no_path_and_no_version_is_told(server, tmp_path)
         assert str(tmp_path.parent).encode() not in body
 
 
+def test_broken_word_vectors_are_told_at_the_start_and_not_to_those_who_ask(tmp_path, monkeypatch):
+    """The message names a local path."""
+    folder = save_stirred(tmp_path / "model", tiny_params())
+    model = VideoModel(folder)
+    (folder / "vectors.safetensors").write_bytes(b"broken")
+    monkeypatch.setattr("pipeline.sampling.VideoModel", lambda *_, **__: model)
+    monkeypatch.setattr("pipeline.serving.Server", lambda *_: pytest.fail("it serves"))
+    with pytest.raises(UserError, match=f"^{folder}/vectors.safetensors: not a file of word vectors"):
+        serve(page=tmp_path)
+
+
 def test_pages_of_others_cannot_draw_here(server):
     assert ask(server, "/generate", Host="evil.example")[0] == 421
     assert ask(server, "/generate", Host="[")[0] == 400
@@ -182,5 +194,7 @@ def test_a_port_in_use_and_an_address_of_others_are_told(server, model, tmp_path
         Server("127.0.0.1", server.server_address[1], ClipRenderer(model), tmp_path)
     with pytest.raises(UserError, match="not an address of this machine"):
         Server("203.0.113.1", 0, ClipRenderer(model), tmp_path)
+    with pytest.raises(UserError, match=r"^--host 'ä\.\.b': not the name of a machine; give an address such as 127"):
+        Server("ä..b", 0, ClipRenderer(model), tmp_path)
     with pytest.raises(UserError, match=r"--host is empty; give 127\.0\.0\.1 for this machine"):  # as "$UNSET"
         Server("", 0, ClipRenderer(model), tmp_path)

@@ -62,6 +62,7 @@ def test_where_nothing_differs_a_difference_is_seldom_found():
     [
         {1: [0.1], 2: [0.9]},  # one seed each
         {1: [0.5, 0.5], 2: [1.0, 1.0]},  # no seed differs from another
+        {1: [0.1, 0.1, 0.1], 2: [0.7, 0.7, 0.7]},  # the same, of numbers whose mean is rounded
         {1: [0.5, 0.7]},  # one point
     ],
 )

@@ -148,10 +148,14 @@ def test_metrics_of_an_experiment_are_its_numbers_and_names_without_one(project)
     assert read_metrics("HEAD~1") == {}
 
 
-def test_figures_that_a_merge_has_broken_are_named_with_their_commit(project):
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [("<<<<<<< HEAD\n{}\n=======\n{}\n>>>>>>> other\n", r"not JSON \("), ("[0.5]", "not a JSON object")],
+)
+def test_figures_that_a_merge_has_broken_are_named_with_their_commit(project, text, fault):
     assert read_metrics("HEAD") == {}
-    (project / "metrics.json").write_text("<<<<<<< HEAD\n{}\n=======\n{}\n>>>>>>> other\n")
+    (project / "metrics.json").write_text(text)
     git("add", "metrics.json")
     git("commit", "--quiet", "--message", "merged")
-    with pytest.raises(UserError, match=r"^metrics\.json of the commit HEAD: not JSON .* `dvc repro evaluate`"):
+    with pytest.raises(UserError, match=rf"^metrics\.json of the commit HEAD: {fault}.*; .*`dvc repro evaluate`"):
         read_metrics("HEAD")
