@@ -58,6 +58,14 @@ StepsOption = Annotated[
 ]
 
 
+ScaleOption = Annotated[
+    int,
+    typer.Option(
+        min=1, max=MAX_SCALE, help="output pixels per pixel of a clip in a .gif or .mp4; at most as many in a .png"
+    ),
+]
+
+
 def sample(
     caption: Annotated[str, typer.Argument(help='such as "pushing a mug from left to right"')],
     out: OutOption,
@@ -71,12 +79,7 @@ def sample(
     exact: Annotated[
         bool, typer.Option("--exact", help="use torch even if an ONNX graph is available, as the stages do")
     ] = False,
-    scale: Annotated[
-        int,
-        typer.Option(
-            min=1, max=MAX_SCALE, help="output pixels per pixel of a clip in a .gif or .mp4; at most as many in a .png"
-        ),
-    ] = 4,
+    scale: ScaleOption = 4,
     fps: Annotated[int, typer.Option(min=1, max=MAX_FPS, help="frames per second of a .gif or .mp4")] = 8,
 ) -> None:
     """Sample clips for a caption; an npz holds `frames`, uint8 [N,T,H,W,3].
