@@ -2,12 +2,14 @@
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from PIL import Image
 
+from pipeline.data.dataset import select_evenly
 from pipeline.page.run import Run
 from pipeline.records import Clip, Frames
 from pipeline.rendering import Row
@@ -15,6 +17,8 @@ from pipeline.rendering.contact_sheet import choose_cards
 from pipeline.rendering.export import read_samples
 from pipeline.shards import INDEX, ShardReader
 from pipeline.tables import read_table
+
+Item = TypeVar("Item")
 
 # AVIF has full chroma at a quarter of the lossless size; one thread, so that equal clips give equal bytes.
 QUALITY = 70
@@ -57,15 +61,15 @@ def encode_strip(frames: Frames, alt: str, label: str = "") -> Strip:
 
 
 def read_grid(run: Run, most: int) -> list[Sheet]:
-    """A sheet per row of the grid of samples, a card per caption, with `most` captions in total."""
-    rows = _read_rows(run.folders.samples / "grid.npz")[:most]
+    """A sheet per row of the grid of samples, a card per caption, with at most `most` captions, evenly spread."""
+    rows = _select_evenly(_read_rows(run.folders.samples / "grid.npz"), most)
     each = max(1, most // len(rows)) if rows else 0
     return [Sheet(row.title, _cut_row(row, each)) for row in rows]
 
 
 def _cut_row(row: Row, most: int) -> list[Card]:
-    """A card for each of the first `most` labels, with its windows of all blocks."""
-    labels = list(dict.fromkeys(window.label for block in row.blocks for window in block.windows))[:most]
+    """A card for each label, or for `most` evenly spread ones, with its windows of all blocks."""
+    labels = _select_evenly(dict.fromkeys(window.label for block in row.blocks for window in block.windows), most)
     return [
         Card(
             label,
@@ -115,25 +119,36 @@ def read_data(run: Run, clips_per_category: int) -> list[Sheet]:
 
 
 def align_samples(runs: Sequence[Run], most: int) -> tuple[str, list[Sheet]]:
-    """The first block of samples common to all runs: its title, and `most` cards of captions with a clip per run.
+    """The first block of samples common to all runs: its title, and cards of captions with a clip per run.
 
-    Blocks are named by their seed, so all clips of a card have the same noise seed.
+    There are at most `most` cards, evenly spread over the captions. Blocks are named by their seed, so all clips of a
+    card have the same noise seed.
     """
     grids = {run.name: rows for run in runs if (rows := _read_rows(run.folders.samples / "grid.npz"))}
     titles = [dict.fromkeys(block.title for row in rows for block in row.blocks) for rows in grids.values()]
     common = [title for title in (titles or [{}])[0] if title != "real" and all(title in own for own in titles)]
-    cards: dict[tuple[str, str], list[Strip]] = {}
-    for name, rows in grids.items():
-        windows = [(row, block, window) for row in rows for block in row.blocks for window in block.windows]
-        for row, block, window in windows:
-            place = (row.title, window.label)
-            if block.title in common[:1] and (place in cards or len(cards) < most):
-                strip = encode_strip(window.frames, f"{name}: {window.label}, {row.title}", name)
-                cards.setdefault(place, []).append(strip)
+    windows = [
+        (name, (row.title, window.label), window.frames)
+        for name, rows in grids.items()
+        for row in rows
+        for block in row.blocks
+        for window in block.windows
+        if block.title in common[:1]
+    ]
+    chosen = _select_evenly(dict.fromkeys(place for _, place, _ in windows), most)
+    cards: dict[tuple[str, str], list[Strip]] = {place: [] for place in chosen}
+    for name, (title, label), frames in windows:
+        if (title, label) in cards:
+            cards[title, label].append(encode_strip(frames, f"{name}: {label}, {title}", name))
     return (common or [""])[0], [
         Sheet(title, [Card(label, strips) for (row, label), strips in cards.items() if row == title])
         for title in dict.fromkeys(row for row, _ in cards)
     ]
+
+
+def _select_evenly(items: Iterable[Item], most: int) -> list[Item]:
+    listed = list(items)
+    return [listed[index] for index in select_evenly(range(len(listed)), most)]
 
 
 def _read_rows(path: Path) -> list[Row]:

@@ -62,6 +62,12 @@ def test_axe_finds_no_serious_fault_and_nothing_overflows(pages, name, width, sc
         assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
+def test_no_heading_of_the_table_of_figures_is_cut_off(pages):
+    with open_chromium(pages["run"], viewport={"width": 1024, "height": 900}) as page:
+        cut = "all => all.map((cell) => cell.scrollWidth > cell.clientWidth)"
+        assert set(page.locator(".figures thead th").evaluate_all(cut)) == {False}
+
+
 @pytest.mark.parametrize("width", [390, 1600])
 @pytest.mark.parametrize("name", ["run", "sweep"])
 def test_what_the_keyboard_reaches_is_in_sight(pages, name, width):

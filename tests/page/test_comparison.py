@@ -12,7 +12,7 @@ from pipeline.errors import UserError
 from pipeline.monitoring.throughput import CostLogger
 from pipeline.page import build_comparison
 from pipeline.page.figures import compare_figures, compare_params, name_points
-from pipeline.page.strips import align_samples
+from pipeline.page.strips import align_samples, read_grid
 from pipeline.params import DEFAULTS
 
 BETTER = {"value": 0.99, "low": 0.98, "high": 1.0, "clips": 100, "reason": ""}
@@ -83,6 +83,13 @@ def test_samples_are_those_of_a_seed_that_all_runs_have(runs):
 def test_of_many_captions_as_many_are_shown_as_were_asked_for(runs):
     _, sheets = align_samples(runs, 1)
     assert [len(card.strips) for sheet in sheets for card in sheet.cards] == [2]
+
+
+def test_captions_that_are_shown_are_spread_over_all(tmp_path):
+    runs = [build_run(tmp_path / name, name, things=("ant", "book", "cup", "dog", "egg")) for name in ("one", "other")]
+    _, (compared,) = align_samples(runs, 3)
+    (alone,) = read_grid(runs[0], 3)
+    assert [card.title for card in compared.cards] == [card.title for card in alone.cards] == ["ant", "cup", "egg"]
 
 
 def test_the_page_holds_both_and_one_without_an_evaluation(runs):

@@ -109,6 +109,16 @@ def test_a_link_brings_the_same_clip_back(path):
 
 
 @needs_chromium
+def test_every_known_caption_can_be_chosen_after_another_was_typed(path):
+    """A list that still showed the first would not report that it is chosen again."""
+    with open_chromium(path) as page:
+        known = page.get_by_label("Known captions")
+        for typed, shown in (("a mug", ""), (CAPTIONS[1], CAPTIONS[1])):
+            page.get_by_label("Caption", exact=True).fill(typed)
+            assert known.input_value() == shown
+
+
+@needs_chromium
 def test_all_of_it_works_with_the_keyboard(path):
     with open_chromium(path) as page:
         wait_for_clip(page, CAPTIONS[0], 0)

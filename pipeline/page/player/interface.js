@@ -24,13 +24,17 @@ function startPlayer() {
   // What is to be drawn; null with a message where it cannot be.
   function readScene() {
     const one = readSide("");
+    find("known").value = one.caption; // blank where it is none of them, so that any can be chosen
     const opposite = findOpposite(model, one.read.tokens);
     const noWay = opposite || one.error ? "" : " This caption has no known opposite direction.";
     tell(find("notes"), one.error || describeUnknown(one.read) + noWay, one.error);
     find("turn").disabled = !opposite;
     if (one.error) return null;
     const share = find("between").open ? Number(find("share").value) / 100 : 0;
-    if (share === 0) return { ...one, to: null, share };
+    if (share === 0) {
+      tell(find("other-notes"), "");
+      return { ...one, to: null, share };
+    }
     const other = readSide("other-");
     tell(find("other-notes"), other.error || describeUnknown(other.read), other.error);
     return other.error ? { ...one, to: null, share: 0 } : { ...one, to: other, share };
