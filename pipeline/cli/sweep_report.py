@@ -58,8 +58,8 @@ class SweepResults:
 def report(
     name: Annotated[str, typer.Argument(help="name of the sweep, which is that of its folder in runs/sweeps")],
     metric: Annotated[list[str] | None, typer.Option(help="metric to show; may be given several times")] = None,
-    fidelity: Annotated[str, typer.Option(help="fidelity metric of the trade-off")] = "density",
-    diversity: Annotated[str, typer.Option(help="diversity metric of the trade-off")] = "recall",
+    fidelity: Annotated[str, typer.Option(help="fidelity metric of the trade-off, larger is better")] = "density",
+    diversity: Annotated[str, typer.Option(help="diversity metric of the trade-off, larger is better")] = "recall",
     out: Annotated[Path | None, typer.Option(help="plot curves and the trade-off to this .svg or .png file")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print the result as JSON")] = False,
 ) -> None:

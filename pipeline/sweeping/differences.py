@@ -80,7 +80,7 @@ def compute_range_p_values(gaps: NDArray[np.float64], count: int, freedom: int) 
 
 
 def find_front(points: Mapping[int, tuple[float, float]]) -> list[int]:
-    """The Pareto front: the points that no other one dominates in both figures."""
+    """The Pareto front: the points that no other one dominates in both figures, of which larger ones are better."""
     return [
         name
         for name, (one, other) in points.items()
