@@ -83,6 +83,12 @@ CAMERA_MOVES = re.compile(
     re.I,
 )
 
+# What may stand between such a verb and `up`: pans slowly up, pans to the left and up.
+AFTER_CAMERA = re.compile(
+    rf"{BETWEEN}(?:[a-z]+ly{BETWEEN})?(?:(?:to{BETWEEN}the{BETWEEN})?(?:left|right|up|down){BETWEEN}and{BETWEEN})?",
+    re.I,
+)
+
 
 class Cue(NamedTuple):
     """Words for one direction along an axis, in one or two parts, and those for the opposite direction."""
@@ -91,7 +97,8 @@ class Cue(NamedTuple):
     side: int  # 0 or 1; 0 is right and up
     pattern: str  # a regular expression, ignoring case, with a group for each part that differs in the opposite
     instead: tuple[str, ...]  # replacements of these groups
-    bare: bool  # an uninflected verb, which may be an adjective or adverb: open, close
+    bare: bool = False  # an uninflected verb, which may be an adjective or adverb: open, close
+    of_camera: bool = False  # counts only right after a verb for a motion of the camera
 
 
 MOVING = (
@@ -162,6 +169,7 @@ PHRASES = [
     ("level", "on top of", "underneath", FOLLOWED),
     ("inside", "inside", "outside", FOLLOWED),
 ]
+CAMERA_PHRASES = [("height", "up", "down", ALONE)]  # `up` alone has too many senses for other verbs
 
 OTHER_COUNTERS = ("counter clockwise", "counterclockwise", "anti clockwise", "anticlockwise")
 
@@ -173,9 +181,11 @@ def _list_cues() -> Iterator[tuple[str, Cue]]:
             one, other = _split_parts(verb, first), _split_parts(opposite, second)
             yield from _make_cues(axis, one, other, after, bare=number == 2)
     for axis, words, opposite, after in PHRASES:
-        yield from _make_cues(axis, (words,), (opposite,), after, bare=False)
+        yield from _make_cues(axis, (words,), (opposite,), after)
+    for axis, words, opposite, after in CAMERA_PHRASES:
+        yield from _make_cues(axis, (words,), (opposite,), after, of_camera=True)
     for words in OTHER_COUNTERS:
-        yield words.split()[0], Cue("turn", 1, _build_pattern((words,), ""), ("clockwise",), False)
+        yield words.split()[0], Cue("turn", 1, _build_pattern((words,), ""), ("clockwise",))
 
 
 def _split_parts(verb: str, second: str) -> tuple[str, ...]:
@@ -183,12 +193,12 @@ def _split_parts(verb: str, second: str) -> tuple[str, ...]:
 
 
 def _make_cues(
-    axis: str, one: tuple[str, ...], other: tuple[str, ...], after: str, bare: bool
+    axis: str, one: tuple[str, ...], other: tuple[str, ...], after: str, bare: bool = False, of_camera: bool = False
 ) -> Iterator[tuple[str, Cue]]:
     for side, parts, instead in ((0, one, other), (1, other, one)):
         first = WORD.findall(parts[0])[0]
         kept = len(parts) == 2 and parts[0] == instead[0]  # the verb: moving up, moving down
-        yield first, Cue(axis, side, _build_pattern(parts, after, kept), instead[kept:], bare)
+        yield first, Cue(axis, side, _build_pattern(parts, after, kept), instead[kept:], bare, of_camera)
 
 
 def _build_pattern(parts: tuple[str, ...], after: str, kept: bool = False) -> str:

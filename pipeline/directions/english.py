@@ -7,6 +7,7 @@ from functools import cache, lru_cache
 from typing import Literal, NamedTuple
 
 from pipeline.directions.cues import (
+    AFTER_CAMERA,
     ALWAYS,
     BETWEEN,
     CAMERA_MOVES,
@@ -271,7 +272,7 @@ def _find(text: str) -> list[CueMatch]:
     for word in dict.fromkeys(WORD.findall(text.lower())):
         for cue in CUES.get(word, ()):
             for match in _compile(cue.pattern).finditer(text):
-                if _keeps_its_sense(text[: match.start()], cue):
+                if _keeps_its_sense(text, match.start(), cue):
                     spans = tuple(match.span(number) for number in range(1, len(cue.instead) + 1))
                     hits.append(CueMatch(cue.axis, cue.side, spans, cue.instead))
     hits.sort(key=lambda hit: (hit.spans[0][0], -sum(end - start for start, end in hit.spans)))
@@ -285,6 +286,9 @@ def _find(text: str) -> list[CueMatch]:
     return kept
 
 
-def _keeps_its_sense(before: str, cue: Cue) -> bool:
-    """Whether the preceding words confirm the sense of a cue: no noun as in `an opening`, no adjective as `open`."""
+def _keeps_its_sense(text: str, start: int, cue: Cue) -> bool:
+    """Whether the words before a cue confirm its sense: no noun as in `an opening`, no adjective as `open`."""
+    before = text[:start]
+    if cue.of_camera and not any(AFTER_CAMERA.fullmatch(before, move.end()) for move in CAMERA_MOVES.finditer(text)):
+        return False
     return not NOUN.search(before) and (not cue.bare or BARE.search(before) is not None)

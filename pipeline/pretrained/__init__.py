@@ -35,7 +35,6 @@ PREPROCESSOR_FILES = ("video_preprocessor_config.json", "preprocessor_config.jso
 RESAMPLING = {2: "bilinear", 3: "bicubic"}  # Pillow's codes
 Sides = tuple[int, int]  # height, width
 
-
 class Network(ABC):
     """Extracts features of clips. Metrics are comparable only if `digest`, that of the network's files, is equal."""
 

@@ -201,6 +201,7 @@ def test_counter_clockwise_is_written_as_the_dataset_writes_it():
         ("putting a cup on top of a box", "putting a cup underneath a box"),
         ("pushing a car that is broken from left to right", "pushing a car that is broken from right to left"),
         ("jumping forward", "jumping backward"),
+        ("The camera pans up", "The camera pans down"),
     ],
 )
 def test_the_opposite_swaps_the_way_and_leaves_the_objects(text, turned):
@@ -250,6 +251,20 @@ def test_no_opposite_where_no_way_or_none_without_doubt_is_named(text):
         ("camera tilts upwards", (0, 1)),
         ("the camera is moved from left to right", (-1, 0)),
         ("the camera zooms in and pans right", (-1, 0)),
+        ("the camera pans up", (0, 1)),
+        ("The camera slowly pans down.", (0, -1)),
+        ("the camera tilts slowly up", (0, 1)),
+        ("the camera sweeps down over a valley", (0, -1)),
+        ("the camera zooms in and pans up", (0, 1)),
+        ("the camera pans to the left and up", (1, 1)),
+        ("panning the camera down", (0, -1)),
+        ("Pan up", (0, 1)),
+        ("the-camera-pans-up", (0, 1)),
+        ("washing pans up", None),  # no camera
+        ("a man looks up", None),
+        ("the camera pans to a man looking up", None),
+        ("the camera pans up as a dog runs up", None),
+        ("the camera pans up and down", None),
         ("pan left", (1, 0)),
         ("Panning slowly to the right", (-1, 0)),
         ("a kitchen, tilting upwards", (0, 1)),
@@ -305,7 +320,9 @@ def test_the_motion_turns_with_the_caption(text):
         assert find_motion(flipped) == (-way[0], way[1])
 
 
-@pytest.mark.parametrize("words", ["putting ", "left to ", "taking a ", "-", "letting ", "the left ", "counter "])
+@pytest.mark.parametrize(
+    "words", ["putting ", "up, ", "camera pans up ", "left to ", "taking a ", "-", "letting ", "the left ", "counter "]
+)
 @pytest.mark.parametrize("length", [999, 50_000])
 def test_a_hostile_caption_costs_no_time(words, length):
     text = (words * length)[:length]
