@@ -9,7 +9,7 @@ from pathlib import Path
 from spellchecker import SpellChecker
 
 from pipeline.compute.sandbox import SandboxMode
-from pipeline.errors import UserError
+from pipeline.errors import UserError, spell_count
 from pipeline.params import EmbeddingParams, TokenizeParams
 from pipeline.records import Caption, Clip, Correction, Drop, split_template
 from pipeline.text.embeddings import read_source
@@ -225,9 +225,8 @@ def _may_be_held_out(one: TokenizedClip, slot: int) -> bool:
 def _find_rare_word(one: TokenizedClip, counts: Counter[str], min_count: int) -> Drop | None:
     for token, slot in zip(one.tokens, one.slots, strict=True):
         if counts[token] < min_count and not _may_be_held_out(one, slot):
-            detail = (
-                f"{token!r} occurs {counts[token]} times in the train split, tokenize.min_word_count is {min_count}"
-            )
+            times = spell_count(counts[token], "time")
+            detail = f"{token!r} occurs {times} in the train split, tokenize.min_word_count is {min_count}"
             return Drop(one.clip.id, "rare_word", detail)
     return None
 

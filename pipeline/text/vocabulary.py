@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import UserError
+from pipeline.errors import UserError, spell_count
 from pipeline.files import read_json, write_json
 from pipeline.records import UNKNOWN_ID
 
@@ -53,8 +53,8 @@ def build_vocabulary(captions: Iterable[Sequence[str]], min_count: int) -> Vocab
     if not words:
         most = max(counts.values(), default=0)
         raise UserError(
-            f"tokenize.min_word_count: no word of the train split occurs {min_count} times, "
-            f"so every caption would be {UNKNOWN_TOKEN}; the most frequent one occurs {most} times"
+            f"tokenize.min_word_count: no word of the train split occurs {spell_count(min_count, 'time')}, "
+            f"so every caption would be {UNKNOWN_TOKEN}; the most frequent one occurs {spell_count(most, 'time')}"
         )
     return Vocabulary((PAD_TOKEN, UNKNOWN_TOKEN, *words))
 

@@ -27,7 +27,7 @@ def test_clips_with_rare_words_are_dropped_but_for_the_objects_of_test_words():
     done = tokenize_clips(CLIPS, tokenizing(oov="drop", min_word_count=2))
     assert [caption.id for caption in done.captions] == ["book0", "book1", "book2", "val", "held_out"]
     assert done.drops[0] == Drop(
-        "mug", "rare_word", "'mug' occurs 1 times in the train split, tokenize.min_word_count is 2"
+        "mug", "rare_word", "'mug' occurs 1 time in the train split, tokenize.min_word_count is 2"
     )
     assert [(drop.id, drop.reason) for drop in done.drops[1:]] == [
         ("val_mug", "rare_word"),
