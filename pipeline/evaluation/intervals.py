@@ -44,9 +44,15 @@ def interval(
 
 
 def interval_by_halves(
-    value: float, count: int, halves: int, rng: np.random.Generator, figure: Callable[[NDArray[np.int64]], float]
+    value: float,
+    count: int,
+    halves: int,
+    rng: np.random.Generator,
+    figure: Callable[[NDArray[np.int64]], float],
+    *,
+    is_proportion: bool = False,
 ) -> tuple[float, float]:
-    """The interval of a distance `value`, from its standard deviation over random halves of the clips.
+    """The interval of a distance or a proportion `value`, from its standard deviation over random halves of the clips.
 
     `figure` may take a random half of the other set as well: the interval is then for other clips in both.
 
@@ -54,8 +60,25 @@ def interval_by_halves(
     distance of fewer distinct clips is larger, so that the value itself would often be outside its interval.
     """
     figures = [figure(rng.permutation(count)[: count // 2]) for _ in range(halves)]
-    reach = NORMAL * float(np.std(figures))
-    return value - reach, value + reach
+    deviation = float(np.std(figures))
+    if is_proportion:
+        return _interval_of_proportion(value, deviation, count)
+    return value - NORMAL * deviation, value + NORMAL * deviation
+
+
+def _interval_of_proportion(value: float, deviation: float, count: int) -> tuple[float, float]:
+    """The interval of a proportion with this standard deviation, within 0 and 1. Wilson 1927.
+
+    The sample size is the one at which independent clips would have this deviation: the effective sample size of Kish
+    1965. At 0 and 1, where any deviation is that of no sample size, it is the number of clips.
+    """
+    variance = value * (1 - value)
+    size = variance / deviation**2 if variance and deviation else float(count)
+    squared = NORMAL**2 / size
+    centre = (value + squared / 2) / (1 + squared)
+    reach = math.sqrt(squared * (variance + squared / 4)) / (1 + squared)
+    # Rounding errors may lead out of 0 and 1, and away from a value there.
+    return min(max(centre - reach, 0.0), value), max(min(centre + reach, 1.0), value)
 
 
 def interval_of_mean(values: NDArray[np.float64], resamples: int, rng: np.random.Generator) -> tuple[float, float]:

@@ -189,8 +189,13 @@ def measure_distance(
     fake: Features,
     reference: Reference,
     halves_of: HalvesOf = "fake",
+    *,
+    is_proportion: bool = False,
 ) -> Figure:
-    """A distance between sets of `len(fake)` clips, with its interval from random halves of one set or of both."""
+    """A distance between sets of `len(fake)` clips, with its interval from random halves of one set or of both.
+
+    If what `between` returns is a proportion, the interval is within 0 and 1.
+    """
     count = len(fake)
     if not np.ptp(real, axis=0).any():  # not by the deviation, which rounding makes nonzero
         return Figure(None, clips=count, reason="the real clips are all the same")
@@ -201,5 +206,6 @@ def measure_distance(
         own = rng.permutation(len(real))[: len(real) // 2] if halves_of == "both" else slice(None)
         return between(real[own], fake[rows])
 
-    low, high = interval_by_halves(value, count, min(reference.resamples, HALVES), rng, compare)
+    halves = min(reference.resamples, HALVES)
+    low, high = interval_by_halves(value, count, halves, rng, compare, is_proportion=is_proportion)
     return Figure(value, low, high, count)

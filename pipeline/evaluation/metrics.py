@@ -154,6 +154,7 @@ def _build_distance(
     *rules: Demand,
     explain: Callable[[Features], str] = lambda _: "",
     halves_of: HalvesOf = "fake",
+    is_proportion: bool = False,
 ) -> SetMetric:
     """A distance from real clips, at equal sample sizes, since most distances fall with the sample size.
 
@@ -165,14 +166,15 @@ def _build_distance(
         real, fake = standardise(real, fake, _concatenate(reference.copies.train))
         if reason := explain(real):
             return Figure(None, clips=count, reason=reason)
-        return measure_distance(between, real, fake, reference, halves_of)
+        return measure_distance(between, real, fake, reference, halves_of, is_proportion=is_proportion)
 
     return SetMetric(figure=compare_with_real(compare, least), rules=rules, scale=DISTANCE_SCALE)
 
 
-# Precision and the others are shares of real or generated clips by the neighbours among both: with the same real clips
-# for all halves, the interval of recall would be too narrow, and that of coverage too wide.
-_build_neighbour_share = partial(_build_distance, halves_of="both")
+# Precision and the others count neighbours among real and generated clips: with the same real clips for all halves, the
+# interval of recall would be too narrow, and that of coverage too wide.
+_build_by_neighbours = partial(_build_distance, halves_of="both")
+_build_proportion = partial(_build_by_neighbours, is_proportion=True)
 
 
 def _concatenate(clips: MeasuredClips) -> Features:
@@ -309,19 +311,19 @@ DISTANCES: dict[str, SetMetric] = {
         LEAST_FRECHET,
         Rule(SHUFFLED, "above", 2.0, of_real=True),
     ),
-    "precision": _build_neighbour_share(
+    "precision": _build_proportion(
         lambda real, fake: compute_prdc(real, fake).precision,
         LEAST,
         Rule(SHUFFLED, "below", 0.8, of_real=True),
         explain=explain_outliers,
     ),
-    "recall": _build_neighbour_share(
+    "recall": _build_proportion(
         lambda real, fake: compute_prdc(real, fake).recall, LEAST, Rule(FROZEN, "below", 0.8, of_real=True)
     ),
-    "density": _build_neighbour_share(
+    "density": _build_by_neighbours(
         lambda real, fake: compute_prdc(real, fake).density, LEAST, Rule(SHUFFLED, "below", 0.8, of_real=True)
     ),
-    "coverage": _build_neighbour_share(
+    "coverage": _build_proportion(
         lambda real, fake: compute_prdc(real, fake).coverage, LEAST, Rule(SHUFFLED, "below", 0.8, of_real=True)
     ),
 }

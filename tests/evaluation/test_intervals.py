@@ -99,6 +99,28 @@ def test_the_intervals_of_shares_of_neighbours_are_as_wide_as_these_vary(name):
     assert 0.8 < width / truth < 1.25
 
 
+@pytest.mark.parametrize("name", ["precision", "recall", "coverage"])
+def test_intervals_of_proportions_stay_within_0_and_1_and_have_a_width(name):
+    """With ends at the same distance from the value on both sides, recall went up to 1.03."""
+    rng = np.random.default_rng(1)
+    base = reference()
+    for scale in (0.02, 0.9, 1.0):
+        real = draw_features(rng, 1.0)
+        figure = DISTANCES[name].measure(draw_features(rng, scale), replace(base, real=real), name)
+        assert 0 <= figure.low <= figure.value <= figure.high <= 1
+        assert 0.03 < figure.high - figure.low < 0.5
+
+
+@pytest.mark.parametrize(("right", "count"), [(0, 20), (3, 20), (20, 20), (57, 60)])
+def test_the_interval_of_a_proportion_of_independent_clips_is_that_of_wilson(right, count):
+    share = right / count
+    deviation = np.sqrt(share * (1 - share) / count)
+    figures = iter([share - deviation, share + deviation])
+    rng = np.random.default_rng(1)
+    found = interval_by_halves(share, count, 2, rng, lambda _: next(figures), is_proportion=True)
+    assert found == pytest.approx(tuple(binomtest(right, count).proportion_ci(method="wilson")), abs=1e-4)
+
+
 def test_the_mmd_of_few_clips_of_one_distribution_is_0_on_average():
     """Standardised by the real clips themselves it was 0.1."""
     base = reference()
