@@ -117,7 +117,12 @@ def compute_features(clips: Frames) -> list[Features]:
 
 
 def measure_discrepancy(real: Sequence[Features], fake: Sequence[Features]) -> float:
-    """MMD between two sets of clips, with equal weights for both kinds of features."""
+    """MMD between two sets of clips, with equal weights for both kinds of features.
+
+    Features are standardised by the real clips themselves. For few clips that makes the value somewhat too large: see
+    `standardise`; the evaluation, whose figures are read on their own, uses training clips instead. Here only
+    differences between validations matter, and these compare with the same real clips: the kernel is the same for all.
+    """
     kinds = [(*standardise(a, b), a.shape[1]) for a, b in zip(real, fake, strict=True)]
     width = sum(features for *_, features in kinds)
     weights = [np.sqrt(width / (len(kinds) * features)) for *_, features in kinds]
