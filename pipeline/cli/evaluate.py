@@ -208,6 +208,7 @@ def _evaluate_folder(
     from pipeline.text.vocabulary import read_vocabulary
 
     params = load_params()
+    networks = open_networks(Path(params.evaluate.pretrained.weights), params.devices, params.compute.sandbox)
     judge, classes, shape = load_judge(data / "judge")
     dataset = Dataset(DataFolders(data / "labels", data / "clips", data / "captions"))
     vocabulary = read_vocabulary(data / "captions" / "vocabulary.json")
@@ -220,7 +221,6 @@ def _evaluate_folder(
     # Distances compare the first clips, as many as there are real ones: these must not depend on names.
     order = np.random.default_rng(params.evaluate.seed).permutation(len(prompts))
     clips = ClipSet(given.frames[order], [prompts[place] for place in order])
-    networks = open_networks(Path(params.evaluate.pretrained.weights), params.devices, params.compute.sandbox)
     unknown = list_unknown(prompts, {"object": classes.objects, "category": classes.categories})
     return evaluate_sets(judge, reals, {name: clips}, params.evaluate, networks, progress), given, prompts, unknown
 

@@ -7,7 +7,6 @@ arXiv:1812.01717; Skorokhodov et al. 2022 (StyleGAN-V), arXiv:2112.14683. CLIP, 
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,6 +19,7 @@ from torch import Tensor
 
 from pipeline.errors import UserError, describe_fault, first_line, name_install
 from pipeline.files import digest_file, digest_value, read_json
+from pipeline.pretrained.preprocessing import find_preprocessor_config, parse_sides, read_preprocessor
 from pipeline.records import Frames
 
 AT_ONCE = 4  # clips per pass: 16 frames of 224x224 take tens of megabytes in every layer
@@ -28,12 +28,11 @@ I3D_FEATURES = 400
 I3D_LEAST_FRAMES = 10  # time is halved four times, and the last layer needs two steps
 I3D_SWITCHES = ("rescale", "resize", "return_features")
 
+CONFIG = "config.json"
+INCOMPLETE = "fetch all of the folder, not the weights alone"
 TOKENIZERS = (("tokenizer.json",), ("vocab.json", "merges.txt"))
 DIGESTED = ("*.json", "*.txt", "*.safetensors")
 
-PREPROCESSOR_FILES = ("video_preprocessor_config.json", "preprocessor_config.json", "processor_config.json")
-RESAMPLING = {2: "bilinear", 3: "bicubic"}  # Pillow's codes
-Sides = tuple[int, int]  # height, width
 
 class Network(ABC):
     """Extracts features of clips. Metrics are comparable only if `digest`, that of the network's files, is equal."""
@@ -129,17 +128,32 @@ def import_code(name: "NetworkName") -> None:
         getattr(import_library(), part)
 
 
-def open_network(folder: Path, kind: str, name: str, device: torch.device) -> Any:
+def check_files(path: Path, name: "NetworkName") -> None:
+    """Check that the files of a network exist; reads none of them. Raises UserError for the first that is missing."""
+    if name == "i3d":
+        return
+    if not path.is_dir():
+        raise UserError(f"{path}: a file; make it a folder with config.json, model.safetensors and the other files")
+    if not (path / CONFIG).is_file():
+        raise UserError(f"{path / CONFIG}: no such file; {INCOMPLETE}")
+    if not any(path.glob("*.safetensors")):
+        raise UserError(f"{path}: holds no model.safetensors; fetch it, or save the model again with save_pretrained")
+    find_preprocessor_config(path)
+    # Without these files, the library would create a tokenizer with an empty vocabulary.
+    if name == "clip" and not any(all((path / file).is_file() for file in files) for files in TOKENIZERS):
+        raise UserError(f"{path}: holds no tokenizer.json, nor vocab.json and merges.txt; fetch them, too")
+
+
+def open_network(folder: Path, kind: "NetworkName", name: str, device: torch.device) -> Any:
     """The network of a folder in float32: `name`ForVideoClassification without its last layer, or `name`Model.
 
     Raises UserError if the folder has another kind of network, or weights that are damaged or do not match. Nothing is
     downloaded or unpickled.
     """
+    check_files(folder, kind)
     config = _read_config(folder, kind)
     classifies = f"{name}ForVideoClassification" in (config.get("architectures") or ())
     network_class = getattr(import_library(), f"{name}ForVideoClassification" if classifies else f"{name}Model")
-    if not any(folder.glob("*.safetensors")):
-        raise UserError(f"{folder}: holds no model.safetensors; fetch it, or save the model again with save_pretrained")
     try:
         network, report = network_class.from_pretrained(
             folder,
@@ -161,10 +175,8 @@ def open_network(folder: Path, kind: str, name: str, device: torch.device) -> An
 
 
 def _read_config(folder: Path, kind: str) -> dict[str, Any]:
-    path = folder / "config.json"
-    if not folder.is_dir():
-        raise UserError(f"{folder}: a file; make it a folder with config.json, model.safetensors and the other files")
-    config = read_json(path, "fetch all of the folder, not the weights alone")
+    path = folder / CONFIG
+    config = read_json(path, INCOMPLETE)
     found = config.get("model_type") if isinstance(config, dict) else None
     if found != kind:
         raise UserError(f"{path}: describes a network of the kind {found}, where {kind} is expected")
@@ -183,82 +195,6 @@ def list_files(folder: Path) -> list[Path]:
     return sorted({path for pattern in DIGESTED for path in folder.glob(pattern)})
 
 
-@dataclass(frozen=True)
-class Pixels:
-    """How frames are preprocessed for a network."""
-
-    path: Path  # of the preprocessor config
-    wanted: Sides  # that the network takes
-    shorter: int | None  # resize the shorter side to this, keeping the aspect ratio
-    resized: Sides | None  # or resize to these sides; if both are None, do not resize
-    cut: Sides | None  # centre crop
-    mode: str
-    scale: float
-    mean: tuple[float, ...]
-    deviation: tuple[float, ...]
-
-    def prepare(self, clips: Tensor) -> Tensor:
-        """uint8 [B,T,H,W,3] -> float [B,T,3,H',W']. Raises UserError if the network takes another size."""
-        x = clips.flatten(0, 1).permute(0, 3, 1, 2)  # [B*T,3,H,W]
-        if self.shorter or self.resized:
-            # In uint8 and antialiased, as Pillow does and as in training; torch supports this on the CPU only.
-            x = F.interpolate(x, self._sides(*x.shape[2:]), mode=self.mode, antialias=True)
-        if self.cut:
-            top, left = ((have - want) // 2 for have, want in zip(x.shape[2:], self.cut, strict=True))
-            x = x[:, :, max(top, 0) :, max(left, 0) :][:, :, : self.cut[0], : self.cut[1]]
-        if x.shape[2:] != self.wanted:
-            sizes = " and ".join("x".join(map(str, sides)) for sides in (x.shape[2:], self.wanted))
-            raise UserError(f"{self.path}: the frames that it asks for and those that its network takes are {sizes}")
-        mean, deviation = (torch.tensor(values).view(3, 1, 1) for values in (self.mean, self.deviation))
-        return ((x * self.scale - mean) / deviation).view(*clips.shape[:2], *x.shape[1:])
-
-    def _sides(self, height: int, width: int) -> Sides:
-        if self.resized:
-            return self.resized
-        short = self.shorter or min(height, width)
-        return (short, short * width // height) if height <= width else (short * height // width, short)
-
-
-def read_pixels(folder: Path, wanted: Sides) -> Pixels:
-    """Read the preprocessor config of a network. Raises UserError if it is missing or unusable."""
-    path = next((folder / name for name in PREPROCESSOR_FILES if (folder / name).is_file()), None)
-    if path is None:
-        raise UserError(
-            f"{folder}: holds no {PREPROCESSOR_FILES[1]}, which tells how frames are resized; fetch it with the weights"
-        )
-    config = read_json(path, "fetch it again")
-    try:
-        return _parse(path, config.get("video_processor") or config.get("image_processor") or config, wanted)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        fault = describe_fault(error)
-        raise UserError(f"{path}: does not tell how frames are resized ({fault}); fetch it again") from None
-
-
-def _parse(path: Path, config: dict[str, Any], wanted: Sides) -> Pixels:
-    size = config["size"] if config.get("do_resize", True) else {}
-    size = {"shortest_edge": size} if isinstance(size, int) else size  # in older files
-    normalised = config.get("do_normalize", True)
-    return Pixels(
-        path=path,
-        wanted=wanted,
-        shorter=size.get("shortest_edge"),
-        resized=parse_sides(size) if "height" in size else None,
-        cut=parse_sides(config["crop_size"]) if config.get("do_center_crop", False) else None,
-        mode=RESAMPLING[config["resample"]],
-        scale=config.get("rescale_factor", 1 / 255) if config.get("do_rescale", True) else 1.0,
-        mean=tuple(map(float, config["image_mean"])) if normalised else (0.0, 0.0, 0.0),
-        deviation=tuple(map(float, config["image_std"])) if normalised else (1.0, 1.0, 1.0),
-    )
-
-
-def parse_sides(size: Any) -> Sides:
-    """Height and width from any of their notations: 224, [224, 224] or {"height": 224, "width": 224}."""
-    if isinstance(size, int):
-        return size, size
-    height, width = (size["height"], size["width"]) if isinstance(size, dict) else size
-    return int(height), int(width)
-
-
 class CLIP(CaptionNetwork):
     """The mean unit vector of the frames of a clip, which ignores their order.
 
@@ -268,7 +204,7 @@ class CLIP(CaptionNetwork):
 
     def __init__(self, folder: Path, device: torch.device) -> None:
         self._network = open_network(folder, "clip", "CLIP", device)
-        self._pixels = read_pixels(folder, parse_sides(self._network.config.vision_config.image_size))
+        self._preprocessor = read_preprocessor(folder, parse_sides(self._network.config.vision_config.image_size))
         self._tokenizer = _open_tokenizer(folder, self._network.config.text_config.vocab_size)
         super().__init__(folder, digest_network(folder), device)
 
@@ -276,7 +212,7 @@ class CLIP(CaptionNetwork):
         return ""
 
     def extract(self, clips: Tensor) -> Tensor:
-        x = self._pixels.prepare(clips).to(self.device)
+        x = self._preprocessor.prepare(clips).to(self.device)
         vectors = self._network.get_image_features(pixel_values=x.flatten(0, 1)).pooler_output  # [B*T,E]
         return F.normalize(vectors, dim=1).view(*clips.shape[:2], -1).mean(dim=1)
 
@@ -289,9 +225,6 @@ class CLIP(CaptionNetwork):
 
 
 def _open_tokenizer(folder: Path, words: int) -> Any:
-    # Without these files, the library would create a tokenizer with an empty vocabulary.
-    if not any(all((folder / name).is_file() for name in names) for names in TOKENIZERS):
-        raise UserError(f"{folder}: holds no tokenizer.json, nor vocab.json and merges.txt; fetch them, too")
     try:
         tokenizer = import_library().AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -306,7 +239,7 @@ class VideoMAE(Network):
 
     def __init__(self, folder: Path, device: torch.device) -> None:
         self._network = open_network(folder, "videomae", "VideoMAE", device)
-        self._pixels = read_pixels(folder, parse_sides(self._network.config.image_size))
+        self._preprocessor = read_preprocessor(folder, parse_sides(self._network.config.image_size))
         super().__init__(folder, digest_network(folder), device)
 
     def find_obstacle(self, frames: int) -> str:
@@ -314,7 +247,7 @@ class VideoMAE(Network):
         return f"clips of {frames} frames, this VideoMAE needs {needed}" if frames < needed else ""
 
     def extract(self, clips: Tensor) -> Tensor:
-        x = self._pixels.prepare(select_frames(clips, self._network.config.num_frames)).to(self.device)
+        x = self._preprocessor.prepare(select_frames(clips, self._network.config.num_frames)).to(self.device)
         return _pooled(self._network(pixel_values=x))
 
 
@@ -323,7 +256,7 @@ class VJEPA2(Network):
 
     def __init__(self, folder: Path, device: torch.device) -> None:
         self._network = open_network(folder, "vjepa2", "VJEPA2", device)
-        self._pixels = read_pixels(folder, parse_sides(self._network.config.crop_size))
+        self._preprocessor = read_preprocessor(folder, parse_sides(self._network.config.crop_size))
         super().__init__(folder, digest_network(folder), device)
 
     def find_obstacle(self, frames: int) -> str:
@@ -333,7 +266,7 @@ class VJEPA2(Network):
     def extract(self, clips: Tensor) -> Tensor:
         config = self._network.config
         count = min(clips.shape[1], config.frames_per_clip) // config.tubelet_size * config.tubelet_size
-        x = self._pixels.prepare(select_frames(clips, count)).to(self.device)
+        x = self._preprocessor.prepare(select_frames(clips, count)).to(self.device)
         # Else the bare network would also run its predictor of masked patches, and nothing is masked.
         bare = {} if hasattr(self._network, "classifier") else {"skip_predictor": True}
         return _pooled(self._network(pixel_values_videos=x, **bare))
@@ -371,6 +304,17 @@ def list_networks(folder: Path) -> list[NetworkName]:
     return [name for name, place in PLACES.items() if (folder / place).exists()]
 
 
+def find_networks(folder: Path) -> dict[NetworkName, Path]:
+    """The paths of the networks in `folder`, by name. Raises UserError if one of them lacks a file.
+
+    That is found before any network is loaded, which can take minutes.
+    """
+    paths = {name: folder / PLACES[name] for name in list_networks(folder)}
+    for name, path in paths.items():
+        check_files(path, name)
+    return paths
+
+
 def load_networks(folder: Path, device: torch.device) -> Networks:
     """The networks in `folder`, by name. Raises UserError if a file is not the network of its name."""
-    return {name: NETWORKS[name](folder / PLACES[name], device) for name in list_networks(folder)}
+    return {name: NETWORKS[name](path, device) for name, path in find_networks(folder).items()}

@@ -26,15 +26,14 @@ from pipeline.compute.sandbox import Sandbox, SandboxMode, refuse_or_warn
 from pipeline.errors import UserError
 from pipeline.pretrained import (
     NETWORKS,
-    PLACES,
     CaptionNetwork,
     Network,
     NetworkName,
     Networks,
     digest_network,
+    find_networks,
     import_code,
     list_files,
-    list_networks,
     load_networks,
 )
 from pipeline.records import Frames
@@ -189,7 +188,7 @@ def load_sandboxed_networks(folder: Path, device: torch.device, mode: SandboxMod
         print(f"warning: {reason}; with devices: cpu they are inside", file=sys.stderr)
         return load_networks(folder, device)
     refuse_or_warn(find_missing(), mode)
-    return {name: _open(name, folder / PLACES[name], mode) for name in list_networks(folder)}
+    return {name: _open(name, path, mode) for name, path in find_networks(folder).items()}
 
 
 def _open(name: NetworkName, path: Path, mode: SandboxMode) -> Network:

@@ -204,6 +204,17 @@ def test_what_is_missing_is_named(project, tmp_path):
         evaluate(project, folder)
 
 
+def test_a_missing_file_of_a_pretrained_network_is_named_before_videos_are_read(project, tmp_path):
+    params = yaml.safe_load((project / "params.yaml").read_text(encoding="utf-8"))
+    params["evaluate"]["pretrained"]["weights"] = "weights"
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
+    (tmp_path / "weights" / "clip").mkdir(parents=True)
+    (tmp_path / "data").symlink_to(project / "data")
+    folder = write_folder(tmp_path / "none", [("absent.mp4", None, "pushing a mug")])
+    with pytest.raises(UserError, match=r"weights/clip/config\.json: no such file; fetch all of the folder"):
+        evaluate(tmp_path, folder)
+
+
 def test_captions_are_not_blamed_for_a_judge_without_objects():
     prompts = [Prompt(Caption("1", "a man signs", (), (), ()), -1, -1, 0, None)]
     assert list_unknown(prompts, {"object": (), "category": ("wave",)}) == {"object": [], "category": ["a man signs"]}

@@ -10,7 +10,8 @@ from pretrained_files import SIDE, processor_of, transformers, write_clip, write
 from safetensors.torch import load_file, save_file
 
 from pipeline.errors import UserError
-from pipeline.pretrained import CLIP, PLACES, VJEPA2, VideoMAE, load_networks, read_pixels
+from pipeline.pretrained import CLIP, NETWORKS, PLACES, VJEPA2, VideoMAE, load_networks
+from pipeline.pretrained.preprocessing import read_preprocessor
 
 CPU = torch.device("cpu")
 KINDS = {"videomae": VideoMAE, "vjepa2": VJEPA2, "clip": CLIP}
@@ -43,7 +44,7 @@ def library_pixels(kind, frames):
 @pytest.mark.parametrize(("height", "width"), [(24, 40), (90, 47), (32, 32)])
 def test_frames_are_resized_and_scaled_as_by_the_library(weights, kind, height, width):
     frames = clips(1, 3, height, width)
-    found = read_pixels(weights / kind, (SIDE, SIDE)).prepare(torch.from_numpy(frames))
+    found = read_preprocessor(weights / kind, (SIDE, SIDE)).prepare(torch.from_numpy(frames))
     expected = library_pixels(kind, frames[0])
     step = 1 / 255 / 0.26  # a grey level, in units of the smallest deviation
     assert found.shape == expected.shape
@@ -55,27 +56,27 @@ def test_older_and_other_ways_to_write_sizes_mean_the_same(weights, tmp_path):
     path = tmp_path / "preprocessor_config.json"
     told = json.loads((weights / "clip/preprocessor_config.json").read_text())
     frames = torch.from_numpy(clips(2))
-    expected = read_pixels(weights / "clip", (SIDE, SIDE)).prepare(frames)
+    expected = read_preprocessor(weights / "clip", (SIDE, SIDE)).prepare(frames)
     for sizes in ({"size": SIDE, "crop_size": SIDE}, {"size": {"shortest_edge": SIDE}, "crop_size": [SIDE, SIDE]}):
         path.write_text(json.dumps(told | sizes))
-        assert torch.equal(read_pixels(tmp_path, (SIDE, SIDE)).prepare(frames), expected)
+        assert torch.equal(read_preprocessor(tmp_path, (SIDE, SIDE)).prepare(frames), expected)
     path.write_text(json.dumps(told | {"size": {"height": SIDE, "width": SIDE}, "do_center_crop": False}))
-    assert read_pixels(tmp_path, (SIDE, SIDE)).prepare(frames).shape == expected.shape
+    assert read_preprocessor(tmp_path, (SIDE, SIDE)).prepare(frames).shape == expected.shape
     path.unlink()
     (tmp_path / "processor_config.json").write_text(json.dumps({"image_processor": told}))
-    assert torch.equal(read_pixels(tmp_path, (SIDE, SIDE)).prepare(frames), expected)
+    assert torch.equal(read_preprocessor(tmp_path, (SIDE, SIDE)).prepare(frames), expected)
 
 
 def test_frames_that_would_not_fit_the_network_are_refused(weights, tmp_path):
     told = json.loads((weights / "clip/preprocessor_config.json").read_text())
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(told | {"do_center_crop": False}))
     with pytest.raises(UserError, match=r"preprocessor_config\.json: the frames .* are 32x53 and 32x32"):
-        read_pixels(tmp_path, (SIDE, SIDE)).prepare(torch.from_numpy(clips(1)))
+        read_preprocessor(tmp_path, (SIDE, SIDE)).prepare(torch.from_numpy(clips(1)))
     (tmp_path / "preprocessor_config.json").write_text(json.dumps({"size": SIDE}))
     with pytest.raises(UserError, match=r"preprocessor_config\.json: does not tell how frames are resized"):
-        read_pixels(tmp_path, (SIDE, SIDE))
+        read_preprocessor(tmp_path, (SIDE, SIDE))
     with pytest.raises(UserError, match=r"holds no preprocessor_config\.json"):
-        read_pixels(tmp_path / "gone", (SIDE, SIDE))
+        read_preprocessor(tmp_path / "gone", (SIDE, SIDE))
 
 
 def test_a_classifier_of_videos_describes_by_what_its_last_layer_is_given(weights):
@@ -147,6 +148,14 @@ def test_what_lies_in_the_folder_is_loaded_and_what_does_not_is_left_out(weights
 
 def copy_of(weights, name, tmp_path):
     return shutil.copytree(weights / name, tmp_path / name)
+
+
+def test_a_missing_file_is_named_before_any_network_is_loaded(weights, tmp_path, monkeypatch):
+    copy_of(weights, "videomae", tmp_path)
+    (copy_of(weights, "clip", tmp_path) / "tokenizer.json").unlink()
+    monkeypatch.setitem(NETWORKS, "videomae", lambda *_: pytest.fail("loaded"))
+    with pytest.raises(UserError, match=r"clip: holds no tokenizer\.json"):
+        load_networks(tmp_path, CPU)
 
 
 def test_weights_of_another_kind_are_named(weights, tmp_path):
