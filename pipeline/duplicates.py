@@ -22,7 +22,7 @@ NEAR = 0.18
 FAINT = 2.0  # grey levels; lower contrast is not amplified, so blank clips are similar
 ALIKE = 0.3  # of a clip's contrast; clips that differ less from the mean of all are similar
 STEADY = 10  # clips; with fewer, the mean is mostly their own content, so less of it is subtracted
-AT_ONCE = 16_000_000  # distances in memory at a time
+CHUNK_DISTANCES = 16_000_000  # distances in memory at a time
 ROWS, COLUMNS = 1024, 4096  # block of distances in memory when all are compared
 ROUNDING = 1e-3  # of a float32
 
@@ -72,7 +72,7 @@ def compare_signatures(signatures: NDArray[np.uint8]) -> Floats:
     return points
 
 
-def find_nearest(asked: Floats, base: Floats) -> tuple[Ints, Floats]:
+def find_nearest_points(asked: Floats, base: Floats) -> tuple[Ints, Floats]:
     """For each point of `asked` the nearest row of `base`, and its distance."""
     rows, distances = np.zeros(len(asked), np.int64), np.full(len(asked), np.inf, np.float32)
     for start, squares in _measure_squares(asked, base):
@@ -140,7 +140,7 @@ def find_leaks(signatures: Sequence[Signature], splits: Mapping[str, Split]) -> 
     split_of = [splits.get(signature.id, "") for signature in signatures]
     train = np.array([row for row, split in enumerate(split_of) if split == TRAINED], np.int64)
     unseen = np.array([row for row, split in enumerate(split_of) if split in UNSEEN], np.int64)
-    rows, distances = find_nearest(points[unseen], points[train])
+    rows, distances = find_nearest_points(points[unseen], points[train])
     near = np.flatnonzero(distances <= NEAR)
     pairs = [NearPair(int(unseen[at]), int(train[rows[at]]), float(distances[at])) for at in near]
     return sorted(pairs, key=lambda pair: (pair.distance, pair))
@@ -178,7 +178,7 @@ def _measure_squares(asked: Floats, base: Floats) -> Iterator[tuple[int, Floats]
     if not len(base):
         return
     lengths = (base**2).sum(axis=1)
-    step = max(AT_ONCE // len(base), 1)
+    step = max(CHUNK_DISTANCES // len(base), 1)
     for start in range(0, len(asked), step):
         part = asked[start : start + step]
         yield start, (part**2).sum(axis=1)[:, None] - 2 * (part @ base.T) + lengths

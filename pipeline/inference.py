@@ -40,7 +40,7 @@ from pipeline.records import (
 
 INSTRUCTIONS = ("DEFAULT", "AVX2", "AVX512")  # ascending
 
-AT_ONCE = 16  # clips in one pass; one group of the discriminator, if that is more
+BATCH_CLIPS = 16  # clips in one pass; one group of the discriminator, if that is more
 
 
 class Model:
@@ -141,7 +141,7 @@ class TrainedDiscriminator:
 
         If the discriminator compares clips in groups, consecutive clips form one.
         """
-        count, step = len(frames), max(AT_ONCE // self._group, 1) * self._group
+        count, step = len(frames), max(BATCH_CLIPS // self._group, 1) * self._group
         rows = np.arange(-(-count // self._group) * self._group) % count  # fills up the last group
         ids = pad(token_ids)[rows]
         with torch.inference_mode():
@@ -244,9 +244,9 @@ def sample(model: Model, token_ids: Sequence[Sequence[int]], z: Tensor) -> Frame
     """
     ids = pad(token_ids)
     parts = []
-    for at in range(0, len(ids), AT_ONCE):
+    for at in range(0, len(ids), BATCH_CLIPS):
         with torch.inference_mode():
-            clips = model.generator(z[at : at + AT_ONCE], ids[at : at + AT_ONCE])
+            clips = model.generator(z[at : at + BATCH_CLIPS], ids[at : at + BATCH_CLIPS])
         if not clips.isfinite().all():
             raise UserError("the generator's pixels are not finite: its weights are broken; `dvc repro -f train`")
         parts.append(to_frames(clips))  # a quarter of the memory

@@ -11,7 +11,7 @@ from pipeline.records import Frames
 
 Flow = NDArray[np.float32]  # [T-1,H,W,2]: pixels to the right and down from one frame to the next
 STILL = 0.01  # of the frame's height per frame; slower flow is estimation noise
-LEAST_MOVING = 0.01  # of the pixels; the estimate has a few moving ones even in a static clip
+MIN_MOVING = 0.01  # of the pixels; the estimate has a few moving ones even in a static clip
 WITHIN = np.cos(np.pi / 4)  # cosine of the largest angle between a movement and the caption's direction
 
 GRID = 8  # cells per side
@@ -49,7 +49,7 @@ def measure_movement(flow: Flow) -> NDArray[np.float64]:
     """The mean flow of the moving pixels: (right, down); zero if hardly any pixel moves."""
     speed = np.linalg.norm(flow, axis=-1)
     moving = speed > STILL * flow.shape[1]
-    if moving.mean() < LEAST_MOVING:
+    if moving.mean() < MIN_MOVING:
         return np.zeros(2)
     movement: NDArray[np.float64] = flow[moving].sum(axis=0, dtype=np.float64) / moving.sum()
     return movement

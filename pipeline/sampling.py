@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.corpus.captions import clean_text
+from pipeline.corpus.captions import normalise_text
 from pipeline.errors import UserError
 from pipeline.files import read_json, refuse_lfs_pointer
 from pipeline.onnx.graph import GraphUnfit, open_graph
@@ -86,7 +86,7 @@ class VideoModel:
 
     def encode(self, text: str) -> TypedCaption:
         """Encode a caption with the vocabulary and the vectors of the model. Raises UserError as `sample` does."""
-        text, vocabulary, vectors = clean_text(text), self.vocabulary, None
+        text, vocabulary, vectors = normalise_text(text), self.vocabulary, None
         encoded = encode(text, vocabulary, self._max_tokens)
         if encoded.unknown and self._embeddings:
             from pipeline.text.embeddings import extend_vocabulary
@@ -129,13 +129,13 @@ class VideoModel:
                 yield self._sample_graph(graph, ids, seed, first)
             return
         from pipeline.data.sampler import draw_noise
-        from pipeline.inference import AT_ONCE, sample
+        from pipeline.inference import BATCH_CLIPS, sample
 
         if typed.vectors is not None:
             self._model.add_words(typed.vectors)
         ids = self._model.condition(typed.caption)
-        for first in range(0, count, AT_ONCE):
-            z = draw_noise(seed, min(AT_ONCE, count - first), self._model.generator.z_width, first)
+        for first in range(0, count, BATCH_CLIPS):
+            z = draw_noise(seed, min(BATCH_CLIPS, count - first), self._model.generator.z_width, first)
             yield sample(self._model, [ids] * len(z), z)
 
     def _sample_graph(self, graph: "Graph", ids: Sequence[int], seed: int, first: int) -> Frames:

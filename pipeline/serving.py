@@ -21,7 +21,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from pipeline.errors import UserError, first_line
-from pipeline.rendering.export import ENDINGS
+from pipeline.rendering.export import EXPORT_ENDINGS
 from pipeline.sampling import TypedCaption, VideoModel, write_clips
 from pipeline.video.ffmpeg import FfmpegError
 
@@ -41,7 +41,7 @@ LIFETIME = 90.0  # seconds after which any connection is closed
 BUSY = b"HTTP/1.0 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 0\r\n\r\n"
 LOOPBACK_NAMES = ("localhost", "localhost.localdomain")
 
-KINDS = {".gif": "image/gif", ".png": "image/png", ".mp4": "video/mp4", ".npz": "application/octet-stream"}
+MEDIA_TYPES = {".gif": "image/gif", ".png": "image/png", ".mp4": "video/mp4", ".npz": "application/octet-stream"}
 TEXT, HTML = "text/plain; charset=utf-8", "text/html; charset=utf-8"
 
 STYLE = """
@@ -133,8 +133,8 @@ class ClipRenderer:
 
     def render(self, request: ClipsRequest, ending: str) -> bytes:
         """The clips as a file with this suffix. Raises Refused if they cannot be rendered, or the queue is full."""
-        if ending not in ENDINGS:
-            raise Refused(404, f"clips are available as {', '.join(ENDINGS)}")
+        if ending not in EXPORT_ENDINGS:
+            raise Refused(404, f"clips are available as {', '.join(EXPORT_ENDINGS)}")
         typed = self.encode(request)
         if not self._places.acquire(blocking=False):
             raise Refused(503, "too many requests at once; try again in a few seconds")
@@ -236,7 +236,7 @@ class Handler(BaseHTTPRequestHandler):
             elif address.path.startswith("/clips."):
                 ending = address.path.removeprefix("/clips")
                 clips = self.server.renderer.render(parse_request(address.query), ending)
-                self._answer(200, KINDS[ending], clips)
+                self._answer(200, MEDIA_TYPES[ending], clips)
             else:
                 raise Refused(404, "there are /, /generate, /clips.gif, /clips.png, /clips.mp4 and /clips.npz")
         except Refused as refused:

@@ -15,7 +15,7 @@ from pipeline.monitoring import progress
 from pipeline.params import DemoParams, load_params, worker_count
 from pipeline.video.ffmpeg import encode_clips
 
-AT_ONCE = 16  # clips per ffmpeg process
+BATCH_CLIPS = 16  # clips per ffmpeg process
 
 
 def draw_demo(labels: Path, videos: Path, options: DemoParams, seed: int, workers: int) -> None:
@@ -23,8 +23,8 @@ def draw_demo(labels: Path, videos: Path, options: DemoParams, seed: int, worker
     _empty(labels, r"(train|validation|labels)\.json|checksums\.txt")
     _empty(videos, r"\d+\.webm")
     plans = list(plan_clips(seed, options.clips, options.validation_share))
-    parts = [plans[start : start + AT_ONCE] for start in range(0, len(plans), AT_ONCE)]
-    label = f"drawing clips, {AT_ONCE} at a time"
+    parts = [plans[start : start + BATCH_CLIPS] for start in range(0, len(plans), BATCH_CLIPS)]
+    label = f"drawing clips, {BATCH_CLIPS} at a time"
     digests = map_ordered(partial(draw_clips, videos), parts, workers, label=label, progress=progress)
     drawn = sorted(zip(plans, chain.from_iterable(digests), strict=True), key=lambda pair: int(pair[0].id))
     # With checksums, the labels folder changes whenever a video does, so stages may depend on it alone.

@@ -11,19 +11,19 @@ from pipeline.evaluation.report import write_report
 from pipeline.files import write_json
 from pipeline.monitoring import progress
 from pipeline.params import EvaluateParams, SamplingParams, load_params
-from pipeline.pretrained import Networks
+from pipeline.pretrained import PretrainedNetworks
 from pipeline.records import PROVENANCE
 from pipeline.rendering import build_row
 from pipeline.rendering.export import export_samples
 from pipeline.source_code import describe_maker
 
 SCALE = 2  # of the pictures
-ENDINGS = ("png", "npz")  # pictures; their clips, for the stage `report`
+FORMATS = ("png", "npz")  # pictures; their clips, for the stage `report`
 MADE_BY = "stages.evaluate_model"
 
 
 @dataclass(frozen=True)
-class Places:
+class InputFolders:
     """The folders that the stage reads."""
 
     labels: Path
@@ -34,24 +34,24 @@ class Places:
 
 
 def evaluate_model(
-    places: Places,
+    folders: InputFolders,
     out: Path,
     metrics: Path,
     options: EvaluateParams,
-    networks: Networks,
+    networks: PretrainedNetworks,
     sampling: SamplingParams | None = None,
 ) -> None:
     """Measure the generator, real clips and controls; write figures and pictures, print a summary."""
-    folders = DataFolders(places.labels, places.clips, places.captions)
-    inputs = open_inputs(folders, places.model, places.judge, sampling)
+    data = DataFolders(folders.labels, folders.clips, folders.captions)
+    inputs = open_inputs(data, folders.model, folders.judge, sampling)
     found = evaluate_generator(inputs, networks, options, progress)
-    provenance = found.provenance | describe_maker(MADE_BY) | {"data": folders.digest()}
+    provenance = found.provenance | describe_maker(MADE_BY) | {"data": data.digest()}
     lines = write_report(out, metrics, found)
     write_json(out / PROVENANCE, provenance)
     for name, strips in select_pictures(found).items():
         if strips:
             rows = [build_row(strip.caption, strip.clips) for strip in strips]
-            for ending in ENDINGS:
+            for ending in FORMATS:
                 export_samples(rows, out / f"{name}.{ending}", scale=SCALE, fps=1, provenance=provenance)
     print("\n".join(lines))
 
@@ -69,8 +69,8 @@ def main(
     """Evaluate the averaged generator on splits that neither it nor the judge was trained on."""
     params = load_params()
     networks = open_networks(weights, params.devices, params.compute.sandbox)
-    places = Places(labels, clips, captions, model, judge)
-    evaluate_model(places, out, metrics, params.evaluate, networks, params.sampling)
+    folders = InputFolders(labels, clips, captions, model, judge)
+    evaluate_model(folders, out, metrics, params.evaluate, networks, params.sampling)
 
 
 if __name__ == "__main__":

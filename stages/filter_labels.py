@@ -101,14 +101,14 @@ def _warn_of_oddities(choice: Choice, dataset: DatasetParams, options: FilterPar
     Printed last, so that errors in paths come first.
     """
     if dataset.language == "auto" and not choice.directions.rules and not dataset.directions:
-        told = "captions do not look English, so no rule tells which way they go"
+        message = "captions do not look English, so no rule tells which way they go"
         way = "list phrases in dataset.directions, or set dataset.language: en if they are, other if they tell no way"
-        print(f"filter: {told}: {way}", file=sys.stderr)
+        print(f"filter: {message}: {way}", file=sys.stderr)
     left_out = choice.unmirrored.total()
     if left_out * 2 > sum(not clip.mirrored for clip in choice.clips):
         counts = ", ".join(f"{reason} {count}" for reason, count in sorted(choice.unmirrored.items()))
-        told = f"{left_out} clips have no mirrored twin ({counts})"
-        print(f"filter: {told}; dataset.directions says which way phrases go", file=sys.stderr)
+        message = f"{left_out} clips have no mirrored twin ({counts})"
+        print(f"filter: {message}; dataset.directions says which way phrases go", file=sys.stderr)
     clips = Counter(clip.split for clip in choice.clips if not clip.mirrored)
     if not clips["test"] and options.shares.test:
         _warn_of_no_test(choice)
@@ -116,8 +116,8 @@ def _warn_of_oddities(choice: Choice, dataset: DatasetParams, options: FilterPar
     small = [f"{name} {clips[name]}" for name in HELD_BACK if getattr(options.shares, name) and clips[name] < FEW]
     groups = len(_list_groups(choice))
     if small and len(choice.clips) >= MANY:
-        told = f"few clips for so many: {', '.join(small)}; {groups} groups are divided, each as a whole"
-        print(f"filter: {told}; see filter.shares and dataset.columns.group", file=sys.stderr)
+        message = f"few clips for so many: {', '.join(small)}; {groups} groups are divided, each as a whole"
+        print(f"filter: {message}; see filter.shares and dataset.columns.group", file=sys.stderr)
 
 
 def _warn_of_no_test(choice: Choice) -> None:
@@ -125,16 +125,16 @@ def _warn_of_no_test(choice: Choice) -> None:
     groups, count = _list_groups(choice), len(choice.clips)
     videos = {clip.video for clip in choice.clips}
     if count == 1:
-        told = f"one clip alone is left, and {len(choice.drops)} are dropped"
+        message = f"one clip alone is left, and {len(choice.drops)} are dropped"
     elif len(videos) == 1:
         whole = "a video is in one split as a whole, whatever its groups"
-        told = f"all {count} clips are of one video, {min(videos)!r}, and {whole}; cut it into several files"
+        message = f"all {count} clips are of one video, {min(videos)!r}, and {whole}; cut it into several files"
     elif len(groups) == 1:
-        told = f"all {count} clips are of one group, {min(groups)!r}, which is in one split as a whole"
+        message = f"all {count} clips are of one group, {min(groups)!r}, which is in one split as a whole"
     else:
-        told = f"none of the {count} clips is in the test split"
+        message = f"none of the {count} clips is in the test split"
     ways = "filter.shares, filter.duplicates, dataset.columns.group, dataset.path_pattern"
-    print(f"filter: {told}: `evaluate` will have nothing to measure on; see {ways}", file=sys.stderr)
+    print(f"filter: {message}: `evaluate` will have nothing to measure on; see {ways}", file=sys.stderr)
 
 
 def _list_groups(choice: Choice) -> set[str]:

@@ -15,7 +15,7 @@ from pipeline.source_code import describe_maker
 from pipeline.text.embeddings import read_embeddings
 from pipeline.text.vocabulary import parse_vocabulary
 
-ENDINGS = ("png", "gif", "mp4", "npz")
+FORMATS = ("png", "gif", "mp4", "npz")
 MADE_BY = "stages.render_samples"
 
 
@@ -55,7 +55,7 @@ def render_samples(
         "seeds": options.seeds,
         "captions": texts,
     }
-    for ending in ENDINGS:
+    for ending in FORMATS:
         export_samples(rows, out / f"grid.{ending}", scale=options.scale, fps=options.fps, provenance=provenance)
 
 

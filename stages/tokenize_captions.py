@@ -60,8 +60,8 @@ def tokenize_captions(
 def _tell_revealed(revealed: Mapping[str, str]) -> None:
     if revealed:
         pairs = ", ".join(f"{word} ({known})" for word, known in revealed.items())
-        told = "tokenize.lemmas makes held-out words the same as words of the train split, in brackets"
-        print(f"tokenize: {told}: {pairs}; add these to filter.test_words, or set tokenize.lemmas: false")
+        message = "tokenize.lemmas makes held-out words the same as words of the train split, in brackets"
+        print(f"tokenize: {message}: {pairs}; add these to filter.test_words, or set tokenize.lemmas: false")
 
 
 def main(

@@ -18,8 +18,8 @@ def train_judge(dataset: Dataset, out: Path, shape: ClipParams, options: JudgePa
         print(f"judge: not trained: {judge.unavailable_reason}")
         return
     val = description["val"]
-    told = ", ".join(f"{what} {'n/a' if share is None else share}" for what, share in val["accuracy"].items())
-    print(f"judge: trained on {judge.training_clips} clips; accuracy on {val['clips']} clips of val: {told}")
+    accuracies = ", ".join(f"{what} {'n/a' if share is None else share}" for what, share in val["accuracy"].items())
+    print(f"judge: trained on {judge.training_clips} clips; accuracy on {val['clips']} clips of val: {accuracies}")
 
 
 def main(

@@ -46,8 +46,8 @@ def transcode_clips(
         remove_state(state)
     print(f"transcode: {published.read} clips read, {published.kept} kept in {len(paths)} shards")
     report_drops("transcode", iterate_table(out / DROPS, Drop), out / DROPS)
-    if told := describe_leaks(published.leaks):
-        print(f"transcode: {told}; `t2v clips duplicates` shows them, and see filter.duplicates", file=sys.stderr)
+    if leaks := describe_leaks(published.leaks):
+        print(f"transcode: {leaks}; `t2v clips duplicates` shows them, and see filter.duplicates", file=sys.stderr)
 
 
 def _clear(out: Path) -> None:

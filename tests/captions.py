@@ -3,7 +3,7 @@
 from locations import SHARED
 from made import make_clip
 
-from pipeline.corpus.captions import clean_text, find_objects
+from pipeline.corpus.captions import find_objects, normalise_text
 from pipeline.records import Clip, Split
 
 TEMPLATES = SHARED / "labels" / "something-v2-templates.txt"
@@ -11,8 +11,8 @@ TEMPLATES = SHARED / "labels" / "something-v2-templates.txt"
 
 def chosen(clip_id: str, label: str, template: str, *placeholders: str) -> Clip:
     """The clip that the stage `filter` makes of a row of labels."""
-    caption = clean_text(label)
-    return make_clip(clip_id, caption, "train", clean_text(template), find_objects(caption, template, placeholders))
+    caption = normalise_text(label)
+    return make_clip(clip_id, caption, "train", normalise_text(template), find_objects(caption, template, placeholders))
 
 
 def pushed(clip_id: str, thing: str, split: Split = "train") -> Clip:

@@ -38,7 +38,7 @@ from pipeline.video.pyav_decoder import read_library_version
 COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 DEMO_BYTES = 2 * 10**9  # rounded up: the demo's data, its cache and a few experiments
 INSIDE = ("libvpx", "dav1d")  # decoders within PyAV and ffmpeg
-LEAST_BYTES = 2 * 10**8
+MIN_BYTES = 2 * 10**8
 TRAINED, PICTURE = Path("data/model/provenance.json"), Path("docs/grid.gif")  # of the run in dvc.lock
 
 LOOKED_UP = "2026-11-28"
@@ -206,7 +206,7 @@ def _disk() -> Finding:
         )
     if free < DEMO_BYTES:
         return Finding(
-            "fail" if free < LEAST_BYTES else "warn",
+            "fail" if free < MIN_BYTES else "warn",
             f"{text}; free some space, for example by dvc gc -w --all-experiments",
         )
     return Finding("warn" if halves else "ok", text)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipeline.cli.printing import cell, open_console, print_table
-from pipeline.corpus import LabelRow, describe_place
-from pipeline.corpus.captions import clean_objects, clean_text, escape_unwritable
+from pipeline.corpus import LabelRow, describe_location
+from pipeline.corpus.captions import clean_objects, escape_unwritable, normalise_text
 from pipeline.corpus.readers.metadata import read_rows
 from pipeline.corpus.sandboxed import VideoLookup, call_reader
 from pipeline.corpus.video_files import is_usable_id
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 Labelled = tuple[Clip, Caption]
 NEEDED = ("labels", "clips", "captions", "judge")  # folders of a run
-ENDINGS = (".json", ".csv")
+OUTPUT_ENDINGS = (".json", ".csv")
 
 
 @dataclass(frozen=True)
@@ -80,9 +80,9 @@ def _label(
     """What the clip should show: by the given columns, else parsed from its caption."""
     from pipeline.text.parsing import encode  # imports spaCy, which takes seconds
 
-    text = clean_text(row.label)
+    text = normalise_text(row.label)
     if not is_usable_id(row.id):
-        return Drop(ascii(row.id)[:80], "unusable_id", describe_place(row.place))
+        return Drop(ascii(row.id)[:80], "unusable_id", describe_location(row.location))
     try:
         caption = encode(text, vocabulary, len(text)).caption
     except UserError as error:
@@ -165,8 +165,8 @@ def evaluate(
 
     Example: t2v evaluate other-videos -o given.json
     """
-    if out is not None and out.suffix.lower() not in ENDINGS:
-        raise UserError(f"{out}: the name must end with {' or '.join(ENDINGS)}")
+    if out is not None and out.suffix.lower() not in OUTPUT_ENDINGS:
+        raise UserError(f"{out}: the name must end with {' or '.join(OUTPUT_ENDINGS)}")
     _require_folders(folder, data)
     named = {"path": "file_name", "caption": caption, "category": category, "objects": objects}
     columns = ColumnParams.model_validate({**dict.fromkeys(ColumnParams.model_fields), **named})
@@ -220,7 +220,7 @@ def _evaluate_folder(
     prompts = [classes.build_prompt(clip, caption) for clip, caption in given.labelled]
     # Distances compare the first clips, as many as there are real ones: these must not depend on names.
     order = np.random.default_rng(params.evaluate.seed).permutation(len(prompts))
-    clips = ClipSet(given.frames[order], [prompts[place] for place in order])
+    clips = ClipSet(given.frames[order], [prompts[index] for index in order])
     unknown = list_unknown(prompts, {"object": classes.objects, "category": classes.categories})
     return evaluate_sets(judge, reals, {name: clips}, params.evaluate, networks, progress), given, prompts, unknown
 

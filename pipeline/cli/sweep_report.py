@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 SHOWN = ("joint_accuracy", "motion_direction", "frechet", "density", "recall", "discriminator_gap")
 MAX_PAIRS = 6  # of a metric, in its line
-LEAST_P_VALUE = 0.001  # smaller p-values are shown as less than this
+MIN_P_VALUE = 0.001  # smaller p-values are shown as less than this
 
 WIDE = 20  # ratio of the largest to the smallest value from which on an axis is logarithmic
 PIXELS = 2.0  # of a PNG, per unit of the drawing
@@ -166,7 +166,7 @@ def _cell(spread: "Spread | None") -> str:
 
 
 def _show_p_value(p_value: float | None) -> str:
-    return "" if p_value is None else f"{p_value:.3f}" if p_value >= LEAST_P_VALUE else f"< {LEAST_P_VALUE}"
+    return "" if p_value is None else f"{p_value:.3f}" if p_value >= MIN_P_VALUE else f"< {MIN_P_VALUE}"
 
 
 def _name_pairs(one: "MetricDifferences") -> str:

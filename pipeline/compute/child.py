@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Literal, NoReturn, Protocol
 
 from pipeline.compute.isolation import SINGLE_THREADED, Permissions, isolate_process, reduce_environment
-from pipeline.compute.messages import ANSWER, ERROR, MAX_TEXT, READY, STEP, Message, Receiver, Sender, clean_text
+from pipeline.compute.messages import ANSWER, ERROR, MAX_TEXT, READY, STEP, Message, Receiver, Sender, check_text
 from pipeline.errors import DEBUG, LONGEST_FAULT, UserError, outer_lines
 
 _CHILD = "import sys; from pipeline.compute.child import serve; serve(int(sys.argv[1]), int(sys.argv[2]))"
@@ -117,13 +117,13 @@ class ChildFault(RuntimeError):
 def raise_error(message: Message) -> NoReturn:
     """Raise the error that a child reports, as UserError, OSError or ChildFault."""
     value = message.value if isinstance(message.value, dict) else {}
-    text = clean_text(value.get("text"))
+    text = check_text(value.get("text"))
     if value.get("error") == "user":
         raise UserError(text)
     if value.get("error") == "system" and type(number := value.get("number")) is int:
-        raise OSError(number, text, clean_text(value.get("file")) or None)
+        raise OSError(number, text, check_text(value.get("file")) or None)
     fault = ChildFault(f"in a worker:\n{text}")
-    fault.summary = clean_text(value.get("summary"))
+    fault.summary = check_text(value.get("summary"))
     raise fault
 
 

@@ -126,7 +126,7 @@ class Receiver:
                 look()
 
 
-def clean_text(value: object) -> str:
+def check_text(value: object) -> str:
     """A text to display, with control characters escaped, and truncated. Raises BadAnswer if it is not a string."""
     if not isinstance(value, str):
         raise BadAnswer("a value that is not a text")

@@ -19,7 +19,7 @@ from typing import Any, Literal, NamedTuple, TypeVar
 
 from pipeline.compute.child import ChildFault, Failure, Work
 from pipeline.compute.isolation import LIBRARIES, Permissions, find_missing, memory_limit
-from pipeline.compute.messages import MAX_TEXT, BadAnswer, clean_text
+from pipeline.compute.messages import MAX_TEXT, BadAnswer, check_text
 from pipeline.compute.sandbox import DISTRUST, Sandbox, refuse_or_warn
 from pipeline.errors import UserError, describe_fault, escape_controls
 from pipeline.files import CACHED
@@ -180,7 +180,7 @@ class _Caller:
     def check(self, _: Reading, __: str, value: Any, content: bytearray) -> _Outcome:
         match value:
             case {"notes": list(notes), "refusal": refusal} if len(value) == 2 and refusal and not content:
-                return _Outcome(_check_notes(notes), None, content, clean_text(refusal))
+                return _Outcome(_check_notes(notes), None, content, check_text(refusal))
             case {"notes": list(notes), "value": answer} if len(value) == 2:
                 return _Outcome(_check_notes(notes), answer, content, "")
         raise BadAnswer("an answer of another shape")

@@ -40,7 +40,7 @@ WHOLE = Segment(0.0, math.inf)
 
 # The name of a file, and the position in it, counted from 1: `line 3`, or `row 3` and `entry 3` of files without lines,
 # such as Parquet and JSON. The position is empty for the file as a whole.
-Place = tuple[str, str]
+SourceLocation = tuple[str, str]
 
 
 class LabelRow(NamedTuple):
@@ -52,7 +52,7 @@ class LabelRow(NamedTuple):
     placeholders: tuple[str, ...]  # meant to fill the slots of the template, which often fails
     objects: tuple[str, ...]  # if the format lists them; empty if they have to be found in the label
     official_split: OfficialSplit
-    place: Place  # for messages
+    location: SourceLocation  # for messages
     video: str  # path within the videos folder; empty if the id names the file
     segment: Segment = WHOLE
     segment_fault: str = ""  # why the stated segment is invalid
@@ -78,9 +78,9 @@ class Candidate(NamedTuple):
     recording: str = ""
 
 
-def describe_place(place: Place) -> str:
-    """The place in words: `line 3 of clips.csv`."""
-    file, where = place
+def describe_location(location: SourceLocation) -> str:
+    """The location in words: `line 3 of clips.csv`."""
+    file, where = location
     return f"{where} of {file}" if where else file
 
 
@@ -151,14 +151,14 @@ def make_path_row(
     label: str,
     template: str,
     split: OfficialSplit,
-    place: Place,
+    location: SourceLocation,
     segment: Segment = WHOLE,
     segment_fault: str = "",
     group: str = "",
 ) -> LabelRow:
     """A row whose id is made from the path of its video, without placeholders and listed objects."""
     name = make_segment_id(make_id(video), segment)
-    return LabelRow(name, label, template, (), (), split, place, video, segment, segment_fault, group)
+    return LabelRow(name, label, template, (), (), split, location, video, segment, segment_fault, group)
 
 
 def number_repeats(rows: Sequence[LabelRow]) -> list[LabelRow]:

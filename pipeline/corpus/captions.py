@@ -25,7 +25,7 @@ NOT_AN_OBJECT = "number of"  # the slot of "Stacking [number of] [something]"
 LEADING_ARTICLES = re.compile(r"^(?:(?:a|an|the) )+")
 
 
-def clean_text(text: str) -> str:
+def normalise_text(text: str) -> str:
     """The text on one line, without control or invisible characters, stray escapes, look-alikes and doubled spaces.
 
     Case and punctuation are kept. The result can always be written as UTF-8, and cleaning is idempotent.
@@ -56,7 +56,7 @@ def find_objects(caption: str, template: str, placeholders: Sequence[str]) -> tu
     """
     literals, slots = _split_cleaned(template)
     text = caption.lower()
-    fillers = [clean_text(word).lower() for word in placeholders]
+    fillers = [normalise_text(word).lower() for word in placeholders]
     fits = len(fillers) == len(slots) and _fill_template(literals, fillers) == text
     if not fits:
         fillers = _read_slots(text, literals) or fillers
@@ -68,7 +68,7 @@ def find_objects(caption: str, template: str, placeholders: Sequence[str]) -> tu
 
 def clean_objects(names: Iterable[str]) -> tuple[str, ...]:
     """The names in order, cleaned, in lower case and without articles; empty ones are removed."""
-    return _strip_articles([clean_text(name).lower() for name in names])
+    return _strip_articles([normalise_text(name).lower() for name in names])
 
 
 class Phrases:
@@ -125,7 +125,7 @@ def _replace_in_word(word: str) -> str:
 @cache
 def _split_cleaned(template: str) -> tuple[list[str], list[str]]:
     """The cleaned template in lower case, split by `split_template`."""
-    return split_template(clean_text(template).lower())
+    return split_template(normalise_text(template).lower())
 
 
 def _fill_template(literals: Sequence[str], fillers: Sequence[str]) -> str:
@@ -142,11 +142,11 @@ def _read_slots(text: str, literals: Sequence[str]) -> list[str]:
         return []
     start, end, fillers = len(first), len(text) - len(last), []
     for literal in between:
-        place = text.find(literal, start + 1, end)
-        if place < 0:
+        at = text.find(literal, start + 1, end)
+        if at < 0:
             return []
-        fillers.append(text[start:place])
-        start = place + len(literal)
+        fillers.append(text[start:at])
+        start = at + len(literal)
     return [*fillers, text[start:end]] if start < end else []
 
 

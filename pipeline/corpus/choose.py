@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Literal
 
 from pipeline.compute.sandbox import SandboxMode
-from pipeline.corpus import Candidate, LabelRow, Place, describe_place, hash_to_unit
-from pipeline.corpus.captions import clean_objects, clean_text, escape_unwritable, find_objects
+from pipeline.corpus import Candidate, LabelRow, SourceLocation, describe_location, hash_to_unit
+from pipeline.corpus.captions import clean_objects, escape_unwritable, find_objects, normalise_text
 from pipeline.corpus.groups import (
     ComputeSignatures,
     compute_no_signatures,
@@ -179,12 +179,12 @@ def mirror_clips(clips: Sequence[Clip], held: HeldOut, directions: DirectionRule
 
 
 def _refuse_duplicates(rows: Sequence[LabelRow]) -> None:
-    places: dict[str, Place] = {}
+    locations: dict[str, SourceLocation] = {}
     for row in rows:
-        if row.id in places and is_usable_id(row.id):
-            where = " and ".join(map(describe_place, (places[row.id], row.place)))
+        if row.id in locations and is_usable_id(row.id):
+            where = " and ".join(map(describe_location, (locations[row.id], row.location)))
             raise UserError(f"dataset.labels: the id {row.id!r} occurs twice, in {where}; remove one of them")
-        places[row.id] = row.place
+        locations[row.id] = row.location
 
 
 def _choose_rows(rows: Sequence[LabelRow], wanted: Sequence[str]) -> tuple[list[Candidate], list[Drop]]:
@@ -218,18 +218,18 @@ def _describe_label(row: LabelRow) -> str:
     """Why a row has no usable label, and where it is."""
     absent = [name for name, text in (("caption", row.label), ("category", row.template)) if not text.strip()]
     if absent:
-        return escape_unwritable(f"no {' and no '.join(absent)}: {describe_place(row.place)}")
+        return escape_unwritable(f"no {' and no '.join(absent)}: {describe_location(row.location)}")
     return f"label {ascii(row.label)[:80]}, template {ascii(row.template)[:80]}"
 
 
 def _read_row(row: LabelRow, slug: str, chosen: bool) -> Candidate | Drop:
     if not is_usable_id(row.id):
-        return Drop(_show_id(row), "unusable_id", describe_place(row.place))
+        return Drop(_show_id(row), "unusable_id", describe_location(row.location))
     if slug and not chosen:
         return Drop(row.id, "other_category", slug)
     if row.segment_fault:
         return Drop(row.id, "unusable_segment", escape_unwritable(row.segment_fault))
-    caption = clean_text(row.label)
+    caption = normalise_text(row.label)
     if not slug or not any(letter.isalnum() for letter in caption):
         return Drop(row.id, "unusable_label", _describe_label(row))
     objects = clean_objects(row.objects) or find_objects(caption, row.template, row.placeholders)
@@ -237,13 +237,13 @@ def _read_row(row: LabelRow, slug: str, chosen: bool) -> Candidate | Drop:
         row.id,
         caption,
         slug,
-        clean_text(row.template),
+        normalise_text(row.template),
         objects,
         row.official_split,
         row.video,
         escape_unwritable(row.label),
         row.segment,
-        clean_text(row.group),
+        normalise_text(row.group),
         row.moves,
         row.recording,
     )
@@ -318,7 +318,7 @@ def _name_first_drop(rows: Sequence[LabelRow], drops: Sequence[Drop]) -> str:
     for row in rows:
         drop = reasons.get(row.id) or reasons.get(_show_id(row))
         if drop:
-            return f". The first, {describe_place(row.place)}, is dropped as {drop.reason}: {drop.detail}"
+            return f". The first, {describe_location(row.location)}, is dropped as {drop.reason}: {drop.detail}"
     return ""
 
 

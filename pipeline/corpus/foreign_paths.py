@@ -63,8 +63,8 @@ def _shorten(named: dict[str, str], videos: Path) -> dict[str, str]:
         if _is_any_there(videos, tails.values()):
             above = "/".join(next(iter(parts.values()))[:count])
             root = "" if DRIVE.match(next(iter(named.values()))) else "/"
-            told = f"{len(tails)} paths that lead elsewhere are taken from {videos} on"
-            print(f"filter: {told}, without the {root}{above} that they begin with")
+            message = f"{len(tails)} paths that lead elsewhere are taken from {videos} on"
+            print(f"filter: {message}, without the {root}{above} that they begin with")
             return tails
     return {}
 

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Literal
 
-from pipeline.corpus import Candidate, LabelRow, OfficialSplit, Segment, describe_place
+from pipeline.corpus import Candidate, LabelRow, OfficialSplit, Segment, describe_location
 from pipeline.corpus.video_names import NoVideo
 from pipeline.duplicates import compare_signatures, decode_signatures, find_sets
 from pipeline.errors import UserError
@@ -102,8 +102,10 @@ def _refuse_split_groups(clips: Iterable[Candidate], rows: Iterable[LabelRow], k
     for clip in clips:
         before = first.setdefault(clip.group, clip)
         if clip.group and clip.official_split != before.official_split:
-            place = {row.id: row.place for row in rows}
-            detail = " and ".join(f"{describe_place(place[one.id])} in {one.official_split}" for one in (before, clip))
+            locations = {row.id: row.location for row in rows}
+            detail = " and ".join(
+                f"{describe_location(locations[one.id])} in {one.official_split}" for one in (before, clip)
+            )
             raise UserError(
                 f"{key}: the group {clip.group!r} is in two official splits: {detail}; let the groups go, {key}: null, "
                 "or the splits: one file of labels, and dataset.columns.split: null"

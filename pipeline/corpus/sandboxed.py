@@ -16,7 +16,7 @@ from mimetypes import knownfiles
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
-from pipeline.compute.messages import BadAnswer, clean_text, pack_texts, split_content, unpack_texts
+from pipeline.compute.messages import BadAnswer, check_text, pack_texts, split_content, unpack_texts
 from pipeline.compute.reading import Answer, Reading, read_sandboxed
 from pipeline.compute.sandbox import SandboxMode
 from pipeline.corpus import LabelRow, OfficialSplit, Segment
@@ -34,7 +34,7 @@ BLOCK = 1 << 16  # rows packed at once, which bounds the memory for their column
 MAX_BYTES = 1 << 33  # of an answer; ten million rows take a third of it, ten million paths a sixth
 COLUMNS = (
     *("id", "label", "template", "placeholders", "numbers of placeholders", "objects", "numbers of objects"),
-    *("official split", "file", "place in it", "video", "starts", "ends", "segment fault", "group", "moves"),
+    *("official split", "file", "location in it", "video", "starts", "ends", "segment fault", "group", "moves"),
     "recording",
 )
 TYPES = [path for path in map(Path, knownfiles) if path.exists()]  # read on import of the package for spreadsheets
@@ -66,8 +66,8 @@ def call_reader(
 
 def _list_outside(labels: Path, dataset: DatasetParams) -> list[Path]:
     """The file of class names if params place it outside of the labels; its path comes from params only."""
-    place = Path(os.path.normpath(labels / (dataset.classes or "")))
-    return [] if place.is_relative_to(os.path.normpath(labels)) else [place]
+    path = Path(os.path.normpath(labels / (dataset.classes or "")))
+    return [] if path.is_relative_to(os.path.normpath(labels)) else [path]
 
 
 def _send_rows(read: Reader, labels: Path, dataset: DatasetParams) -> Answer:
@@ -90,8 +90,8 @@ def _receive_rows(value: Any, content: bytearray) -> list[LabelRow]:
 
 def _pack_rows(rows: Sequence[LabelRow]) -> list[bytes]:
     """The columns of some rows, in the order of COLUMNS."""
-    ids, labels, templates, placeholders, objects, splits, places, videos, segments, *rest = zip(*rows, strict=True)
-    files, wheres = zip(*places, strict=True)
+    ids, labels, templates, placeholders, objects, splits, locations, videos, segments, *rest = zip(*rows, strict=True)
+    files, wheres = zip(*locations, strict=True)
     times = [array("d", map(float, seconds)).tobytes() for seconds in zip(*segments, strict=True)]
     lists = [_pack_lists(placeholders), _pack_lists(objects)]
     packed = [[_pack_column(column)] for column in (ids, labels, templates, splits, files, wheres, videos, *rest)]
@@ -246,7 +246,7 @@ def _send_suggestion(videos: Path, missing: Sequence[str]) -> Answer:
 
 
 def _receive_suggestion(value: Any, _: bytearray) -> str:
-    return clean_text(value)
+    return check_text(value)
 
 
 def _pack_answer(*columns: Sequence[str]) -> Answer:
@@ -265,7 +265,7 @@ def _check_drops(ids: Sequence[str], reasons: Sequence[str], details: Sequence[s
     if not REASONS.keys() >= {*reasons}:
         raise BadAnswer("an unknown reason")
     rows = zip(ids, reasons, details, strict=True)
-    return [Drop(name, REASONS[reason], clean_text(detail)) for name, reason, detail in rows]
+    return [Drop(name, REASONS[reason], check_text(detail)) for name, reason, detail in rows]
 
 
 def _without(drop: Drop) -> NoVideo:

@@ -206,8 +206,8 @@ def counts_frames(name: str) -> bool:
 
 def adopt_unit(options: SegmentParams, names: Iterable[str]) -> SegmentParams:
     """The options with the unit that column names such as `start_ms` state."""
-    told = any(not MILLISECONDS.isdisjoint(_list_words(name)) for name in names)
-    return options.model_copy(update={"unit": "milliseconds"}) if told else options
+    in_milliseconds = any(not MILLISECONDS.isdisjoint(_list_words(name)) for name in names)
+    return options.model_copy(update={"unit": "milliseconds"}) if in_milliseconds else options
 
 
 def is_in_one(name: str) -> bool:

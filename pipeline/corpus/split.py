@@ -24,7 +24,7 @@ from pipeline.records import SPLITS, Split, average_directions
 Vectors = Mapping[str, NDArray[np.float32]]  # word -> [D]
 NO_VECTORS: Vectors = MappingProxyType({})
 
-AT_ONCE = 256  # objects compared with all others: 60 MB for 30,000 of them
+CHUNK_OBJECTS = 256  # objects compared with all others: 60 MB for 30,000 of them
 DIGITS = 6  # of a cosine; more depend on the machine
 
 Pair = tuple[str, str]  # (object, category)
@@ -71,8 +71,8 @@ def find_nearest_objects(
     mentions = _list_mentions(directions, others)
     all_others = np.array([directions[name] for name in others]).T  # [D,N]
     names, nearest = list(directions), {}
-    for start in range(0, len(names), AT_ONCE):
-        block = names[start : start + AT_ONCE]
+    for start in range(0, len(names), CHUNK_OBJECTS):
+        block = names[start : start + CHUNK_OBJECTS]
         cosines = (np.array([directions[name] for name in block]) @ all_others).round(DIGITS)  # [B,N]
         for name, row in zip(block, cosines, strict=True):
             row[[columns[other] for other in mentions[name]]] = -np.inf

@@ -116,6 +116,6 @@ def _check_western(path: Path, content: bytes, error: UserError) -> str:
     if path.parent not in _told:
         _told.add(path.parent)
         number, line = next((n, line) for n, line in enumerate(text.split("\n"), 1) if not line.isascii())
-        told = f"is not UTF-8 and is read as Windows-1252, in which line {number} is {line.strip()[:SHOWN]!r}"
-        print(f"filter: {path} {told}; if that is wrong, save it as UTF-8", file=sys.stderr)
+        message = f"is not UTF-8 and is read as Windows-1252, in which line {number} is {line.strip()[:SHOWN]!r}"
+        print(f"filter: {path} {message}; if that is wrong, save it as UTF-8", file=sys.stderr)
     return WESTERN

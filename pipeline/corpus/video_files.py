@@ -22,7 +22,7 @@ from pipeline.corpus.video_names import (
     NoVideo,
     VideoIndex,
     differ_in_case,
-    find_nearest,
+    find_nearest_name,
     has_video_ending,
     normalise_name,
     rank_ending,
@@ -34,13 +34,12 @@ from pipeline.records import Drop
 from pipeline.sources import digest_source
 from pipeline.sources.archives import is_archive
 from pipeline.sources.common import SourceFault
-from pipeline.sources.pictures import ENDINGS as PICTURE_ENDINGS
-from pipeline.sources.pictures import is_animated, may_lead
-from pipeline.sources.tables import ENDINGS as TABLES
+from pipeline.sources.pictures import PICTURE_ENDINGS, is_animated, may_lead
+from pipeline.sources.tables import TABLE_ENDINGS
 
 PICTURES = ", ".join(PICTURE_ENDINGS)
 BATCH = 64  # videos
-TABLE = re.compile(rf"(?:{'|'.join(map(re.escape, TABLES))})/", re.IGNORECASE)  # in the path of a cell
+TABLE = re.compile(rf"(?:{'|'.join(map(re.escape, TABLE_ENDINGS))})/", re.IGNORECASE)  # in the path of a cell
 LONGEST_ID = 200  # bytes; still a valid file name with an extension
 
 Digests = dict[str, str | NoVideo]  # file -> its SHA-256, or why it cannot be read
@@ -309,7 +308,7 @@ class VideosFolder:
         found = self._folders(folder)
         if found is None:
             return self._suggest_tail(path)
-        near = find_nearest(normalise_name(split_ending(name)[0]).casefold(), self._stems(found))
+        near = find_nearest_name(normalise_name(split_ending(name)[0]).casefold(), self._stems(found))
         file = f"{found}/{near}".lstrip("/")
         return f"; the nearest is {file}" if near and file != path else ""
 

@@ -13,8 +13,8 @@ from pipeline.corpus.captions import escape_unwritable
 from pipeline.records import Reason
 
 TRIED = (".webm", ".mp4", ".mkv", ".avi", ".mov")  # appended to an id, or to a path without an extension, in this order
-ENDINGS = {".3gp", ".asf", ".flv", ".gif", ".m2ts", ".m4v", ".mpeg", ".mpg", ".mts", ".ogg", ".ogv", ".qt", ".ts"}
-ENDINGS |= {".vob", ".wmv", *TRIED}
+VIDEO_ENDINGS = {".3gp", ".asf", ".flv", ".gif", ".m2ts", ".m4v", ".mpeg", ".mpg", ".mts", ".ogg", ".ogv", ".qt", ".ts"}
+VIDEO_ENDINGS |= {".vob", ".wmv", *TRIED}
 
 SYSTEM_FOLDERS = {"@eaDir", "#recycle", "$RECYCLE.BIN", "__MACOSX", "lost+found"}  # made by storage and archivers
 
@@ -25,7 +25,7 @@ ANYWHERE = "**/"  # prefix of a path: the video may be in any folder
 
 def has_video_ending(path: str) -> bool:
     """Whether a file has the extension of a video."""
-    return f".{path.rpartition('.')[2].lower()}" in ENDINGS
+    return f".{path.rpartition('.')[2].lower()}" in VIDEO_ENDINGS
 
 
 def is_hidden(name: str) -> bool:
@@ -36,7 +36,7 @@ def is_hidden(name: str) -> bool:
 def split_ending(name: str) -> tuple[str, str]:
     """Stem and extension in lower case, if it is that of a video; else the whole name and an empty text."""
     stem, dot, ending = name.rpartition(".")
-    return (stem, f".{ending.lower()}") if dot and stem and f".{ending.lower()}" in ENDINGS else (name, "")
+    return (stem, f".{ending.lower()}") if dot and stem and f".{ending.lower()}" in VIDEO_ENDINGS else (name, "")
 
 
 def rank_ending(ending: str) -> int:
@@ -56,7 +56,7 @@ def differ_in_case(wanted: str, path: str) -> bool:
     return one[-ends:] != other[-ends:] and one[-ends:].casefold() == other[-ends:].casefold()
 
 
-def find_nearest(stem: str, names: Sequence[tuple[str, str]]) -> str:
+def find_nearest_name(stem: str, names: Sequence[tuple[str, str]]) -> str:
     """The file, of sorted pairs of stem and file, with the most similar stem; empty if none is similar.
 
     Only neighbours in the order are compared, since all videos of a large dataset may be missing.
@@ -105,7 +105,7 @@ class VideoIndex:
 
     def suggest(self, name: str) -> str:
         """The most similar existing name; empty if none is similar."""
-        return find_nearest(normalise_name(split_ending(name.rpartition("/")[2])[0]).casefold(), self._sorted)
+        return find_nearest_name(normalise_name(split_ending(name.rpartition("/")[2])[0]).casefold(), self._sorted)
 
     def list_paths(self) -> list[str]:
         """The paths of all videos, relative to the folder."""

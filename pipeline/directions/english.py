@@ -279,10 +279,10 @@ def _find(text: str) -> list[CueMatch]:
     kept: list[CueMatch] = []
     taken: set[int] = set()
     for hit in hits:
-        places = {index for span in hit.spans for index in range(*span)}
-        if not places & taken:
+        letters = {index for span in hit.spans for index in range(*span)}
+        if not letters & taken:
             kept.append(hit)
-            taken |= places
+            taken |= letters
     return kept
 
 

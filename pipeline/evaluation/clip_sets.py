@@ -131,7 +131,7 @@ def interleave_words(prompts: Iterable[Prompt]) -> list[Prompt]:
     return [prompt for turn in zip_longest(*of_word.values()) for prompt in turn if prompt is not None]
 
 
-class RealClips(NamedTuple):
+class RealClipSets(NamedTuple):
     """Real clips by split, uint8 [N,T,H,W,3], with their prompts."""
 
     test: ClipSet
@@ -141,14 +141,14 @@ class RealClips(NamedTuple):
     words: ClipSet
 
 
-def read_real_clips(dataset: Dataset, classes: Classes, params: EvaluateParams) -> RealClips:
+def read_real_clips(dataset: Dataset, classes: Classes, params: EvaluateParams) -> RealClipSets:
     """The real clips of each split, at most as many as `params` says. Raises UserError if test or train has none."""
 
     def read(split: Split, most: int) -> ClipSet:
         rows = select_rows(dataset, split, most)
         return ClipSet(dataset.frames(rows), classes.build_prompts(dataset.clips(rows), dataset.captions))
 
-    reals = RealClips(
+    reals = RealClipSets(
         test=read("test", params.real_clips),
         val=read("val", params.real_clips),
         train=read("train", params.train_clips),
@@ -180,7 +180,7 @@ def order_evenly(count: int) -> list[int]:
 
 
 def generate_clips(
-    draw: Draw, reals: RealClips, new: Sequence[Prompt], opposites: dict[str, Prompt], params: EvaluateParams
+    draw: Draw, reals: RealClipSets, new: Sequence[Prompt], opposites: dict[str, Prompt], params: EvaluateParams
 ) -> dict[str, ClipSet]:
     """Samples for the captions of the test splits, and for the prompts with `new` objects.
 
@@ -209,7 +209,7 @@ def generate_clips(
     return sets
 
 
-def plant_controls(reals: RealClips, seed: int) -> dict[str, ClipSet]:
+def plant_controls(reals: RealClipSets, seed: int) -> dict[str, ClipSet]:
     """The controls, one clip for each real clip of the test split."""
     rng = np.random.default_rng(seed)
     frames, prompts = reals.test

@@ -1,6 +1,6 @@
-"""Controls: clips that are wrong in a known way, made from real ones, and the rules that metrics must pass on them.
+"""Controls: clips that are wrong in a known way, made from real ones, and what metrics are required to say about them.
 
-A metric that breaks a rule on a control is withdrawn from the headline.
+A metric that fails a requirement is withdrawn from the headline.
 """
 
 from collections import Counter
@@ -25,7 +25,7 @@ FROZEN, SHUFFLED, BACKWARDS = "frozen", "shuffled frames", "backwards"
 CHANCE = "shuffled captions"  # accuracies at chance level
 NOISE_ALONE = "noise"
 FASTER, OTHER_CATEGORY = "double speed", "other category"
-SPECIAL = (FASTER, OTHER_CATEGORY)  # only measured by metrics whose rules name them
+SPECIAL = (FASTER, OTHER_CATEGORY)  # only measured by metrics whose requirements name them
 CONTROLS = (TRAIN_COPY, NOISY_COPY, MEAN, FROZEN, SHUFFLED, BACKWARDS, CHANCE, NOISE_ALONE, *SPECIAL)
 
 ABSENT = Figure(None, reason="there are no such clips")
@@ -36,10 +36,10 @@ Side = Literal["below", "above"]
 Chance = Callable[[Sequence[Prompt], int], float]  # prompts, number of wrong captions -> share right by chance
 
 
-class Rule(NamedTuple):
+class Limit(NamedTuple):
     """The value of the set `control` must be on one side of a limit.
 
-    `unless` returns why the rule does not apply to the given real clips; empty if it does.
+    `unless` returns why that does not apply to the given real clips; empty if it does.
     """
 
     control: str
@@ -61,55 +61,57 @@ class BeyondChance(NamedTuple):
     chance: Chance
 
 
-Demand = Rule | AtChance | BeyondChance
+Requirement = Limit | AtChance | BeyondChance
 Table = Mapping[str, Mapping[str, Figure]]  # set of clips -> metric -> figure
 
 
 class Check(NamedTuple):
-    """The outcome of a demand; `passed` is None if it could not be tried, and `reason` says why."""
+    """The outcome of a requirement; `passed` is None if it could not be tried, and `reason` says why."""
 
     metric: str
     control: str
-    demand: str
+    demand: str  # the requirement in words, as in controls.csv
     found: float | None
     passed: bool | None
     reason: str = ""
 
 
 def check_controls(
-    table: Table, demands: Mapping[str, Sequence[Demand]], real: MeasuredClips, distractors: int
+    table: Table, requirements: Mapping[str, Sequence[Requirement]], real: MeasuredClips, distractors: int
 ) -> list[Check]:
-    """Check all demands, given by metric, on the figures of the controls, which were made from the `real` clips.
+    """Check all requirements, given by metric, on the figures of the controls, which were made from the `real` clips.
 
     Each clip was compared with `distractors` wrong captions.
     """
     # Bonferroni: several metrics are tested on the same shuffled captions.
-    tries = sum(isinstance(demand, AtChance) for some in demands.values() for demand in some)
+    tries = sum(isinstance(requirement, AtChance) for some in requirements.values() for requirement in some)
     checks = []
     prompts = real.prompts
-    for metric, some in demands.items():
-        for demand in some:
-            if isinstance(demand, Rule):
-                checks.append(_check_rule(metric, demand, table, real))
-            elif isinstance(demand, AtChance):
-                checks.append(_check_at_chance(metric, demand.chance(prompts, distractors), table, UNLIKELY / tries))
+    for metric, some in requirements.items():
+        for requirement in some:
+            if isinstance(requirement, Limit):
+                checks.append(_check_limit(metric, requirement, table, real))
+            elif isinstance(requirement, AtChance):
+                checks.append(
+                    _check_at_chance(metric, requirement.chance(prompts, distractors), table, UNLIKELY / tries)
+                )
             else:
-                checks.append(_check_beyond_chance(metric, demand.chance(prompts, distractors), table))
+                checks.append(_check_beyond_chance(metric, requirement.chance(prompts, distractors), table))
     return checks
 
 
-def _check_rule(metric: str, rule: Rule, table: Table, clips: MeasuredClips) -> Check:
-    figure = table.get(rule.control, {}).get(metric, ABSENT)
+def _check_limit(metric: str, limit: Limit, table: Table, clips: MeasuredClips) -> Check:
+    figure = table.get(limit.control, {}).get(metric, ABSENT)
     real = table.get(SECOND_REAL, {}).get(metric, ABSENT)
-    unit = (real.value if rule.side == "below" else real.high) if rule.of_real else 1.0
+    unit = (real.value if limit.side == "below" else real.high) if limit.of_real else 1.0
     if figure.value is None or unit is None:
         absent = figure if figure.value is None else real
-        return Check(metric, rule.control, rule.side, figure.value, None, absent.reason)
-    if rule.unless and (reason := rule.unless(clips)):
-        return Check(metric, rule.control, rule.side, figure.value, None, reason)
-    limit = rule.limit * unit
-    passed = figure.value <= limit if rule.side == "below" else figure.value >= limit
-    return Check(metric, rule.control, f"{rule.side} {limit:.3g}", figure.value, passed)
+        return Check(metric, limit.control, limit.side, figure.value, None, absent.reason)
+    if limit.unless and (reason := limit.unless(clips)):
+        return Check(metric, limit.control, limit.side, figure.value, None, reason)
+    bound = limit.limit * unit
+    passed = figure.value <= bound if limit.side == "below" else figure.value >= bound
+    return Check(metric, limit.control, f"{limit.side} {bound:.3g}", figure.value, passed)
 
 
 def _check_at_chance(metric: str, chance: float, table: Table, error: float) -> Check:

@@ -15,9 +15,9 @@ from pipeline.measures import Features
 
 NEIGHBOUR = 5  # k of precision, recall, density and coverage
 WIDEST = 2.0  # radius of the ball around a real clip, relative to the median
-LEAST = 4 * NEIGHBOUR  # clips on either side; with fewer no distance is given
+MIN_DISTANCE_CLIPS = 4 * NEIGHBOUR  # clips on either side; with fewer no distance is given
 COMPONENTS = 16  # principal components that a Frechet distance compares
-LEAST_FRECHET = 3 * COMPONENTS  # clips on either side; fewer estimate this many variances badly
+MIN_FRECHET_CLIPS = 3 * COMPONENTS  # clips on either side; fewer estimate this many variances badly
 POINTS, ORDERS = 6, 4  # points of the line that is extrapolated, and random subsets of fakes per point
 
 

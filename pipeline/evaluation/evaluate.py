@@ -16,7 +16,7 @@ from pipeline.data.matching import match_contents
 from pipeline.data.sampler import draw_noise
 from pipeline.errors import UserError
 from pipeline.evaluation.clip_sets import (
-    RealClips,
+    RealClipSets,
     build_new_words,
     build_opposites,
     generate_clips,
@@ -36,7 +36,7 @@ from pipeline.inference import Model, TrainedDiscriminator, sample
 from pipeline.judges import WEIGHTS, Classes, Judge, Prompt, load_judge
 from pipeline.models.flops import step_flops
 from pipeline.params import EvaluateParams, SamplingParams
-from pipeline.pretrained import Networks
+from pipeline.pretrained import PretrainedNetworks
 from pipeline.records import Frames, Progress, no_progress
 
 NEW, REAL_NEW = "model, words", "real words"
@@ -55,7 +55,7 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
-class Inputs:
+class EvaluationInputs:
     """The inputs of an evaluation of a generator."""
 
     dataset: Dataset
@@ -80,7 +80,7 @@ class GeneratorEvaluation:
 
 def open_inputs(
     folders: DataFolders, model_folder: Path, judge_folder: Path, sampling: SamplingParams | None
-) -> Inputs:
+) -> EvaluationInputs:
     """Open everything but clips. Raises UserError if model, judge and data differ in clip shape or vocabulary."""
     judge, classes, shape = load_judge(judge_folder)
     dataset, model = Dataset(folders), Model(model_folder, sampling)
@@ -92,11 +92,11 @@ def open_inputs(
         )
     digest = digest_file(judge_folder / WEIGHTS)
     discriminator = TrainedDiscriminator(model_folder, model) if model.flow is None else None
-    return Inputs(dataset, model, discriminator, judge, classes, digest)
+    return EvaluationInputs(dataset, model, discriminator, judge, classes, digest)
 
 
 def evaluate_generator(
-    inputs: Inputs, networks: Networks, options: EvaluateParams, progress: Progress = no_progress
+    inputs: EvaluationInputs, networks: PretrainedNetworks, options: EvaluateParams, progress: Progress = no_progress
 ) -> GeneratorEvaluation:
     """Measure the generator, real clips and controls."""
     dataset, model, classes = inputs.dataset, inputs.model, inputs.classes
@@ -133,10 +133,10 @@ def evaluate_generator(
 
 def evaluate_sets(
     judge: Judge,
-    reals: RealClips,
+    reals: RealClipSets,
     given: dict[str, ClipSet],
     params: EvaluateParams,
-    networks: Networks,
+    networks: PretrainedNetworks,
     progress: Progress = no_progress,
 ) -> Evaluation:
     """Measure the given sets of clips, real clips and controls."""
@@ -163,13 +163,13 @@ def evaluate_sets(
     )
     with progress("figures", len(clips) * len(metrics)) as advance:
         figures = {name: measure_all(metrics, some, reference, name, advance) for name, some in clips.items()}
-    demands = {name: metric.rules for name, metric in metrics.items()}
-    checks = check_controls(figures, demands, clips[REAL], params.distractors)
+    requirements = {name: metric.requirements for name, metric in metrics.items()}
+    checks = check_controls(figures, requirements, clips[REAL], params.distractors)
     available = {name for name, metric in metrics.items() if metric.network is None or metric.network in networks}
     return Evaluation(metrics, figures, clips, reference, [check for check in checks if check.metric in available])
 
 
-def _compute_logits(inputs: Inputs, evaluation: Evaluation) -> dict[str, Floats]:
+def _compute_logits(inputs: EvaluationInputs, evaluation: Evaluation) -> dict[str, Floats]:
     """The discriminator's logits of training clips, of unseen ones and of samples; empty with method flow."""
     discriminator = inputs.discriminator
     if discriminator is None:

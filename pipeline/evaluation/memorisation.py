@@ -11,7 +11,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.duplicates import NEAR, compare_signatures, compute_signature, find_nearest
+from pipeline.duplicates import NEAR, compare_signatures, compute_signature, find_nearest_points
 from pipeline.errors import UserError, name_install
 from pipeline.evaluation.intervals import Figure, Formula, interval_of_mean, interval_of_means
 from pipeline.evaluation.measured_clips import EDGE, Floats, Ints, MeasuredClips, make_clip_thumbnails
@@ -19,16 +19,16 @@ from pipeline.measures import average_parts
 from pipeline.params import SearchName
 from pipeline.records import Frames
 
-AT_ONCE = 4_000_000  # distances in memory at a time
+CHUNK_DISTANCES = 4_000_000  # distances in memory at a time
 CANDIDATES = 4  # found by faiss in float32; the nearest of them is then selected in float64
 
 SPACES = ("pixels", "features", "flows")
 # A clip counts as a copy if it is nearer than this quantile of the unseen real clips: 1 % over all spaces together.
 QUANTILE = 0.01 / len(SPACES)
-LEAST_UNSEEN = 50  # real clips; with fewer, this quantile cannot be estimated
+MIN_UNSEEN = 50  # real clips; with fewer, this quantile cannot be estimated
 
 TRAINED, UNSEEN, GENERATED = "real train", "real unseen", "model"  # sets of clips that the discriminator scores
-LEAST_SCORED = 10  # clips of each set
+MIN_SCORED = 10  # clips of each set
 
 
 def find_nearest_rows(asked: Floats, base: Floats, by: SearchName) -> tuple[Ints, Floats]:
@@ -43,7 +43,7 @@ def _search_by_numpy(asked: Floats, base: Floats) -> Ints:
     centre = base.mean(axis=0)  # near 0, cancellation loses fewer digits
     asked, base = asked - centre, base - centre
     lengths = (base**2).sum(axis=1)
-    step = max(AT_ONCE // len(base), 1)
+    step = max(CHUNK_DISTANCES // len(base), 1)
     parts = [(lengths - 2 * (asked[at : at + step] @ base.T)).argmin(axis=1) for at in range(0, len(asked), step)]
     return np.concatenate(parts)
 
@@ -116,7 +116,7 @@ class CopySearch:
 def find_repeated(unseen: Frames, train: Frames) -> NDArray[np.bool_]:
     """Which of the unseen clips [N,T,H,W,3] are near-duplicates of one of the training clips: [N]."""
     points = compare_signatures(np.stack([compute_signature(clip) for clip in (*unseen, *train)]))
-    return find_nearest(points[: len(unseen)], points[len(unseen) :])[1] <= NEAR
+    return find_nearest_points(points[: len(unseen)], points[len(unseen) :])[1] <= NEAR
 
 
 def _find_limit(distances: Floats) -> float:
@@ -141,8 +141,8 @@ def measure_gap(logits: Mapping[str, Floats], resamples: int, seed: int) -> dict
         return {"discriminator_gap": absent, "discriminator_gap_ratio": absent}
     trained, unseen, generated = (logits[name] for name in (TRAINED, UNSEEN, GENERATED))
     count = len(unseen)
-    if count < LEAST_SCORED:
-        absent = Figure(None, clips=count, reason=f"{count} clips of each kind, {LEAST_SCORED} are needed")
+    if count < MIN_SCORED:
+        absent = Figure(None, clips=count, reason=f"{count} clips of each kind, {MIN_SCORED} are needed")
         return {"discriminator_gap": absent, "discriminator_gap_ratio": absent}
 
     def figure(formula: Formula, *sets: Floats) -> Figure:

@@ -1,4 +1,4 @@
-"""The interface of a metric: its inputs, its result, and the rules for its controls.
+"""The interface of a metric: its inputs, its result, and the requirements for its controls.
 
 User-defined metrics are instances of `ClipMetric` or `SetMetric` in the user's own module; see docs/extending.md.
 """
@@ -12,14 +12,14 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from pipeline.errors import UserError
-from pipeline.evaluation.controls import CHANCE, NOISE_ALONE, REAL, SECOND_REAL, SPECIAL, Demand, Rule
+from pipeline.evaluation.controls import CHANCE, NOISE_ALONE, REAL, SECOND_REAL, SPECIAL, Limit, Requirement
 from pipeline.evaluation.intervals import Figure, interval_by_halves, interval_of_mean, interval_of_ratio
 from pipeline.evaluation.measured_clips import CaptionBank, Floats, Ints, MeasuredClips
 from pipeline.evaluation.memorisation import CopySearch
 from pipeline.measures import Features
-from pipeline.pretrained import NetworkName, Networks
+from pipeline.pretrained import NetworkName, PretrainedNetworks
 
-FEWEST = 10  # clips; no mean of fewer is given
+MIN_CLIPS = 10  # clips; no mean of fewer is given
 HALVES = 40  # at most, for the interval of a distance: each costs as much as the distance
 NO_CAPTIONS = CaptionBank((), 0)
 NOT_MEASURED = "not measured on this set, since it takes long"
@@ -40,7 +40,7 @@ class Reference:
     resamples: int  # for intervals
     seed: int
     unavailable_reason: str = ""  # why the judge's predictions cannot be used; empty if they can
-    networks: Networks = field(default_factory=dict)
+    networks: PretrainedNetworks = field(default_factory=dict)
     pretrained_clips: int = 0  # of each set, at most, for pretrained networks
     bank: CaptionBank = NO_CAPTIONS
 
@@ -64,7 +64,7 @@ ACCURACY_SCALE, DISTANCE_SCALE = Scale(CHANCE, REAL), Scale(NOISE_ALONE, SECOND_
 class Metric(ABC):
     """A figure for each set of clips: generated clips, real ones and controls."""
 
-    rules: tuple[Demand, ...]  # at least one; if one is broken, the metric is withdrawn
+    requirements: tuple[Requirement, ...]  # at least one; if one fails, the metric is withdrawn
     scale: Scale | None = None  # for the column `scaled`; None if larger is neither better nor worse
     headline: str = "model"  # the set whose figure is in metrics.json; empty: only in table.csv
     judged: bool = False  # whether it needs the judge's predictions, which an untrained judge lacks
@@ -135,7 +135,8 @@ def measure_all(
 
 def _explain_unasked(metric: Metric, of: str) -> str:
     """Why a metric is not measured on the set of this name; empty if it is."""
-    if of in SPECIAL and not any(isinstance(rule, Rule) and rule.control == of for rule in metric.rules):
+    named = {requirement.control for requirement in metric.requirements if isinstance(requirement, Limit)}
+    if of in SPECIAL and of not in named:
         return NO_CONTROL_OF_IT
     return NOT_MEASURED if of in metric.spared else ""
 
@@ -165,8 +166,8 @@ def compare_with_real(
 def average(values: Floats, reference: Reference, which: str = "clips that it applies to") -> Figure:
     """The mean of one value per clip, ignoring nan; `which` describes the clips that count, for the reason."""
     values = values[~np.isnan(values)]
-    if len(values) < FEWEST:
-        return Figure(None, clips=len(values), reason=f"{which}: {len(values)}, needed: {FEWEST}")
+    if len(values) < MIN_CLIPS:
+        return Figure(None, clips=len(values), reason=f"{which}: {len(values)}, needed: {MIN_CLIPS}")
     low, high = interval_of_mean(values, reference.resamples, np.random.default_rng(reference.seed))
     return Figure(float(values.mean()), low, high, len(values))
 
@@ -175,8 +176,8 @@ def divide_shares(shares: Floats, others: Floats) -> Figure:
     """The share of ones among zeros and ones, divided by that of other clips, ignoring nan."""
     shares, others = (some[~np.isnan(some)] for some in (shares, others))
     count = min(len(shares), len(others))
-    if count < FEWEST:
-        return Figure(None, clips=count, reason=f"clips that it applies to: {count}, needed: {FEWEST}")
+    if count < MIN_CLIPS:
+        return Figure(None, clips=count, reason=f"clips that it applies to: {count}, needed: {MIN_CLIPS}")
     if not others.any():
         return Figure(None, clips=count, reason="the other clips are all wrong")
     low, high = interval_of_ratio(shares, others)

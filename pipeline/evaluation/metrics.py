@@ -1,4 +1,4 @@
-"""The built-in metrics with the rules for their controls; docs/reference/evaluation.md explains them.
+"""The built-in metrics, and what is required of them on controls; docs/reference/evaluation.md explains them.
 
 A new metric is an entry of METRICS at the end of this file.
 """
@@ -23,15 +23,15 @@ from pipeline.evaluation.controls import (
     AtChance,
     BeyondChance,
     Chance,
-    Demand,
-    Rule,
+    Limit,
+    Requirement,
     Side,
     compute_ranking_chance,
     compute_repeat_chance,
 )
 from pipeline.evaluation.distances import (
-    LEAST,
-    LEAST_FRECHET,
+    MIN_DISTANCE_CLIPS,
+    MIN_FRECHET_CLIPS,
     compute_prdc,
     explain_outliers,
     frechet,
@@ -41,11 +41,11 @@ from pipeline.evaluation.distances import (
 )
 from pipeline.evaluation.intervals import Figure, interval
 from pipeline.evaluation.measured_clips import Floats, MeasuredClips
-from pipeline.evaluation.memorisation import LEAST_UNSEEN, SPACES
+from pipeline.evaluation.memorisation import MIN_UNSEEN, SPACES
 from pipeline.evaluation.metric import (
     ACCURACY_SCALE,
     DISTANCE_SCALE,
-    FEWEST,
+    MIN_CLIPS,
     ClipMetric,
     HalvesOf,
     Metric,
@@ -57,15 +57,14 @@ from pipeline.evaluation.metric import (
 )
 from pipeline.evaluation.motion import MOTION_METRICS
 from pipeline.evaluation.pretrained_metrics import PRETRAINED_METRICS
-from pipeline.evaluation.two_sample import LEAST as LEAST_TOLD
-from pipeline.evaluation.two_sample import Inputs, judge_two_samples, read_frames, read_motion
+from pipeline.evaluation.two_sample import MIN_TWO_SAMPLE_CLIPS, Images, judge_two_samples, read_frames, read_motion
 from pipeline.extensions import Signature, resolve
 from pipeline.judges import Prompt
 from pipeline.measures import Features, is_along, measure_sharpness, mmd, standardise
 
 CAUGHT, GONE = 0.9, 0.1
 KNOWN = "clips that name a known"
-FEWEST_CAPTIONS = 5  # that an interval over captions is estimated from; a resample of two is often one of them alone
+MIN_CAPTIONS = 5  # that an interval over captions is estimated from; a resample of two is often one of them alone
 QUARTER = 0.25  # of all movements are within 45 degrees of a direction
 HEADLINES = ("model", "model, varied", "")  # sets of samples of every evaluation; empty: only in table.csv
 FURTHER_SETS = ("model, varied", "model, words", "model, turned from", "model, turned to", "real pairs", "real words")
@@ -111,14 +110,14 @@ def _both_chance(prompts: Sequence[Prompt], _: int) -> float:
     return compute_repeat_chance([(p.object, p.category) for p in prompts if min(p.object, p.category) >= 0])
 
 
-def _demand_chance(chance: Chance) -> tuple[Demand, ...]:
+def _require_chance(chance: Chance) -> tuple[Requirement, ...]:
     return AtChance(chance), BeyondChance(chance)
 
 
 def _build_accuracy(values: Callable[[MeasuredClips, Reference], Floats], which: str, chance: Chance) -> ClipMetric:
     """Whether the judge predicts what the caption of a clip names."""
     return ClipMetric(
-        values=values, which=f"{KNOWN} {which}", rules=_demand_chance(chance), scale=ACCURACY_SCALE, judged=True
+        values=values, which=f"{KNOWN} {which}", requirements=_require_chance(chance), scale=ACCURACY_SCALE, judged=True
     )
 
 
@@ -127,31 +126,31 @@ def _build_r_precision(best: int) -> ClipMetric:
     return ClipMetric(
         values=lambda clips, _: np.where(np.isnan(clips.ranks), np.nan, clips.ranks < best),
         which="clips that evaluate.distractors captions of other categories or objects can be compared with",
-        rules=_demand_chance(partial(compute_ranking_chance, best=best)),
+        requirements=_require_chance(partial(compute_ranking_chance, best=best)),
         scale=ACCURACY_SCALE,
         judged=True,
     )
 
 
-def _build_copy_rate(spaces: Sequence[str], rules: tuple[Demand, ...], headline: str = "") -> SetMetric:
+def _build_copy_rate(spaces: Sequence[str], requirements: tuple[Requirement, ...], headline: str = "") -> SetMetric:
     """The share of clips that are copies of training clips in any of these spaces."""
 
     def figure(clips: MeasuredClips, reference: Reference) -> Figure:
         unseen, repeated = reference.copies.unseen, reference.copies.repeated
-        if unseen < LEAST_UNSEEN:
+        if unseen < MIN_UNSEEN:
             left_out = f"; {repeated} more are near-duplicates of training clips" if repeated else ""
-            detail = f"{unseen} unseen real clips to judge nearness by, {LEAST_UNSEEN} are needed{left_out}"
+            detail = f"{unseen} unseen real clips to judge nearness by, {MIN_UNSEEN} are needed{left_out}"
             return Figure(None, reason=detail)
         found = reference.copies.find_copies(clips)
         return average(np.any([found[space] for space in spaces], axis=0).astype(float), reference)
 
-    return SetMetric(figure=figure, rules=rules, headline=headline)
+    return SetMetric(figure=figure, requirements=requirements, headline=headline)
 
 
 def _build_distance(
     between: Callable[[Features, Features], float],
     least: int,
-    *rules: Demand,
+    *requirements: Requirement,
     explain: Callable[[Features], str] = lambda _: "",
     halves_of: HalvesOf = "fake",
     is_proportion: bool = False,
@@ -168,7 +167,7 @@ def _build_distance(
             return Figure(None, clips=count, reason=reason)
         return measure_distance(between, real, fake, reference, halves_of, is_proportion=is_proportion)
 
-    return SetMetric(figure=compare_with_real(compare, least), rules=rules, scale=DISTANCE_SCALE)
+    return SetMetric(figure=compare_with_real(compare, least), requirements=requirements, scale=DISTANCE_SCALE)
 
 
 # Precision and the others count neighbours among real and generated clips: with the same real clips for all halves, the
@@ -188,7 +187,7 @@ def _build_diversity(select: Callable[[MeasuredClips], Floats]) -> SetMetric:
     """Mean distance, over that of real clips, between clips of the same meaning, in what `select` returns."""
     return SetMetric(
         figure=lambda clips, reference: measure_diversity(select(clips), select(reference.pool), clips, reference),
-        rules=(Rule(MEAN, "below", GONE),),
+        requirements=(Limit(MEAN, "below", GONE),),
         headline="model, varied",
     )
 
@@ -196,19 +195,21 @@ def _build_diversity(select: Callable[[MeasuredClips], Floats]) -> SetMetric:
 def measure_diversity(fake: Floats, real: Floats, clips: MeasuredClips, reference: Reference) -> Figure:
     """Mean distance between clips of the same meaning, over that of real clips; rows of `fake` belong to `clips`.
 
-    Captions are resampled for the interval; there is none for fewer than FEWEST_CAPTIONS.
+    Captions are resampled for the interval; there is none for fewer than MIN_CAPTIONS.
     """
     mine, theirs = clips.group_by_meaning(), reference.pool.group_by_meaning()
     both = [meaning for meaning in mine if len(mine[meaning]) > 1 and len(theirs.get(meaning, ())) > 1]
     count = sum(len(mine[meaning]) for meaning in both)
-    if count < FEWEST:
-        return Figure(None, clips=count, reason=f"{count} clips with another one of the caption, {FEWEST} are needed")
+    if count < MIN_CLIPS:
+        return Figure(
+            None, clips=count, reason=f"{count} clips with another one of the caption, {MIN_CLIPS} are needed"
+        )
     fakes = np.array([mean_distance(fake[mine[meaning]]) for meaning in both])
     reals = np.array([mean_distance(real[theirs[meaning]]) for meaning in both])
     if not reals.all():
         return Figure(None, clips=count, reason="real clips of a caption are all the same")
     value = float(fakes.sum() / reals.sum())
-    if len(both) < FEWEST_CAPTIONS:
+    if len(both) < MIN_CAPTIONS:
         return Figure(value, clips=count)
     low, high = interval(
         len(both),
@@ -219,17 +220,17 @@ def measure_diversity(fake: Floats, real: Floats, clips: MeasuredClips, referenc
     return Figure(value, low, high, count)
 
 
-def _build_two_sample_test(read: Callable[[MeasuredClips, int], Inputs], *rules: Rule) -> SetMetric:
+def _build_two_sample_test(read: Callable[[MeasuredClips, int], Images], *requirements: Limit) -> SetMetric:
     """The accuracy of a new network at telling clips from real ones by the inputs from `read`; 0.5 is perfect."""
-    needed = {DISTANCE_SCALE.floor, *(rule.control for rule in rules)}
+    needed = {DISTANCE_SCALE.floor, *(requirement.control for requirement in requirements)}
     spared = (*(name for name in CONTROLS if name not in needed), *FURTHER_SETS)
 
     def compare(clips: MeasuredClips, reference: Reference, count: int) -> Figure:
         real, fake = (read(side, count) for side in (reference.real, clips))
         return average(judge_two_samples(real, fake, reference.seed), reference)
 
-    figure = compare_with_real(compare, LEAST_TOLD, lambda reference: len(reference.real))
-    return SetMetric(figure=figure, rules=rules, scale=DISTANCE_SCALE, spared=spared)
+    figure = compare_with_real(compare, MIN_TWO_SAMPLE_CLIPS, lambda reference: len(reference.real))
+    return SetMetric(figure=figure, requirements=requirements, scale=DISTANCE_SCALE, spared=spared)
 
 
 def _compare_sharpness(clips: MeasuredClips, reference: Reference) -> Floats:
@@ -256,15 +257,15 @@ def _find_fault(metric: Metric, name: str) -> str:
     """What is wrong with a user-defined metric; empty if it is valid."""
     if name in METRICS:
         return "" if metric is METRICS[name] else f"has the name of a built-in metric; choose another name than {name}"
-    if not metric.rules:
-        return f"has no rules; name a control that must move it: {', '.join(CONTROLS)}"
-    for rule in metric.rules:
-        if not isinstance(rule, Demand):
-            return f"has {rule!r} among its rules, which is not a Rule of pipeline.evaluation.controls"
-        if isinstance(rule, Rule) and rule.control not in (*CONTROLS, REAL):
-            return f"has a rule for the control {rule.control!r}; there are {', '.join(CONTROLS)}"
-        if isinstance(rule, Rule) and rule.side not in get_args(Side):
-            return f"has a rule with the side {rule.side!r}; there are {', '.join(get_args(Side))}"
+    if not metric.requirements:
+        return f"has no requirements; name a control that must move it: {', '.join(CONTROLS)}"
+    for requirement in metric.requirements:
+        if not isinstance(requirement, Requirement):
+            return f"has {requirement!r} among its requirements, which is not a Limit of pipeline.evaluation.controls"
+        if isinstance(requirement, Limit) and requirement.control not in (*CONTROLS, REAL):
+            return f"has a requirement for the control {requirement.control!r}; there are {', '.join(CONTROLS)}"
+        if isinstance(requirement, Limit) and requirement.side not in get_args(Side):
+            return f"has a requirement with the side {requirement.side!r}; there are {', '.join(get_args(Side))}"
     if metric.headline not in HEADLINES:
         return f"has the headline {metric.headline!r}; there are {', '.join(map(repr, HEADLINES))}"
     if isinstance(metric, ClipMetric | SetMetric):
@@ -285,62 +286,69 @@ CLIP_METRICS: dict[str, ClipMetric] = {
     "motion_direction": ClipMetric(
         values=_moves_along,
         which="clips whose caption states a direction",
-        rules=(Rule(FROZEN, "below", GONE), Rule(BACKWARDS, "below", GONE), BeyondChance(lambda *_: QUARTER)),
+        requirements=(Limit(FROZEN, "below", GONE), Limit(BACKWARDS, "below", GONE), BeyondChance(lambda *_: QUARTER)),
         scale=ACCURACY_SCALE,
     ),
-    "static_share": ClipMetric(values=_stands_still, rules=(Rule(FROZEN, "above", CAUGHT),)),
+    "static_share": ClipMetric(values=_stands_still, requirements=(Limit(FROZEN, "above", CAUGHT),)),
     "sharpness": ClipMetric(
-        values=_compare_sharpness, rules=(Rule(MEAN, "below", 0.9, of_real=True), Rule(NOISE_ALONE, "above", 2.0))
+        values=_compare_sharpness,
+        requirements=(Limit(MEAN, "below", 0.9, of_real=True), Limit(NOISE_ALONE, "above", 2.0)),
     ),
     "flicker": ClipMetric(
-        values=_flickers, rules=(Rule(SHUFFLED, "above", 1.5, of_real=True), Rule(FROZEN, "below", GONE))
+        values=_flickers, requirements=(Limit(SHUFFLED, "above", 1.5, of_real=True), Limit(FROZEN, "below", GONE))
     ),
 }
 DISTANCES: dict[str, SetMetric] = {
     "mmd": _build_distance(
-        mmd, LEAST, Rule(MEAN, "above", 1.0, of_real=True), Rule(SHUFFLED, "above", 1.0, of_real=True)
+        mmd, MIN_DISTANCE_CLIPS, Limit(MEAN, "above", 1.0, of_real=True), Limit(SHUFFLED, "above", 1.0, of_real=True)
     ),
     "frechet": _build_distance(
         lambda real, fake: frechet(*project_pca(real, fake)),
-        LEAST_FRECHET,
-        Rule(MEAN, "above", 1.0, of_real=True),
-        Rule(SHUFFLED, "above", 2.0, of_real=True),
+        MIN_FRECHET_CLIPS,
+        Limit(MEAN, "above", 1.0, of_real=True),
+        Limit(SHUFFLED, "above", 2.0, of_real=True),
     ),
     "frechet_at_infinity": _build_distance(
         lambda real, fake: frechet_at_infinity(*project_pca(real, fake)),
-        LEAST_FRECHET,
-        Rule(SHUFFLED, "above", 2.0, of_real=True),
+        MIN_FRECHET_CLIPS,
+        Limit(SHUFFLED, "above", 2.0, of_real=True),
     ),
     "precision": _build_proportion(
         lambda real, fake: compute_prdc(real, fake).precision,
-        LEAST,
-        Rule(SHUFFLED, "below", 0.8, of_real=True),
+        MIN_DISTANCE_CLIPS,
+        Limit(SHUFFLED, "below", 0.8, of_real=True),
         explain=explain_outliers,
     ),
     "recall": _build_proportion(
-        lambda real, fake: compute_prdc(real, fake).recall, LEAST, Rule(FROZEN, "below", 0.8, of_real=True)
+        lambda real, fake: compute_prdc(real, fake).recall,
+        MIN_DISTANCE_CLIPS,
+        Limit(FROZEN, "below", 0.8, of_real=True),
     ),
     "density": _build_by_neighbours(
-        lambda real, fake: compute_prdc(real, fake).density, LEAST, Rule(SHUFFLED, "below", 0.8, of_real=True)
+        lambda real, fake: compute_prdc(real, fake).density,
+        MIN_DISTANCE_CLIPS,
+        Limit(SHUFFLED, "below", 0.8, of_real=True),
     ),
     "coverage": _build_proportion(
-        lambda real, fake: compute_prdc(real, fake).coverage, LEAST, Rule(SHUFFLED, "below", 0.8, of_real=True)
+        lambda real, fake: compute_prdc(real, fake).coverage,
+        MIN_DISTANCE_CLIPS,
+        Limit(SHUFFLED, "below", 0.8, of_real=True),
     ),
 }
 METRICS: dict[str, Metric] = {
     **CLIP_METRICS,
     "copy_rate": _build_copy_rate(
-        SPACES, (Rule(TRAIN_COPY, "above", CAUGHT), Rule(NOISY_COPY, "above", CAUGHT)), headline="model"
+        SPACES, (Limit(TRAIN_COPY, "above", CAUGHT), Limit(NOISY_COPY, "above", CAUGHT)), headline="model"
     ),
-    "copy_rate_pixels": _build_copy_rate(["pixels"], (Rule(NOISY_COPY, "above", CAUGHT),)),
-    "copy_rate_features": _build_copy_rate(["features"], (Rule(TRAIN_COPY, "above", CAUGHT),)),
-    "copy_rate_flows": _build_copy_rate(["flows"], (Rule(TRAIN_COPY, "above", CAUGHT),)),
+    "copy_rate_pixels": _build_copy_rate(["pixels"], (Limit(NOISY_COPY, "above", CAUGHT),)),
+    "copy_rate_features": _build_copy_rate(["features"], (Limit(TRAIN_COPY, "above", CAUGHT),)),
+    "copy_rate_flows": _build_copy_rate(["flows"], (Limit(TRAIN_COPY, "above", CAUGHT),)),
     **DISTANCES,
     "two_sample_frames": _build_two_sample_test(
-        read_frames, Rule(NOISE_ALONE, "above", CAUGHT), Rule(MEAN, "above", 0.8), Rule(SHUFFLED, "below", 0.7)
+        read_frames, Limit(NOISE_ALONE, "above", CAUGHT), Limit(MEAN, "above", 0.8), Limit(SHUFFLED, "below", 0.7)
     ),
     "two_sample_motion": _build_two_sample_test(
-        read_motion, Rule(FROZEN, "above", CAUGHT), Rule(SHUFFLED, "above", 1.0, of_real=True)
+        read_motion, Limit(FROZEN, "above", CAUGHT), Limit(SHUFFLED, "above", 1.0, of_real=True)
     ),
     **MOTION_METRICS,
     "diversity": _build_diversity(lambda clips: clips.features),

@@ -16,15 +16,15 @@ from pipeline.evaluation.controls import (
     FROZEN,
     OTHER_CATEGORY,
     SHUFFLED,
-    Rule,
+    Limit,
 )
-from pipeline.evaluation.distances import LEAST, measure_energy_distance
+from pipeline.evaluation.distances import MIN_DISTANCE_CLIPS, measure_energy_distance
 from pipeline.evaluation.intervals import Figure
 from pipeline.evaluation.measured_clips import Floats, Ints, MeasuredClips
 from pipeline.evaluation.metric import DISTANCE_SCALE, SAME, Reference, SetMetric, compare_with_real, measure_distance
 from pipeline.measures import GRID, STILL
 
-LEAST_OF_CATEGORY = 10  # clips on either side
+MIN_OF_CATEGORY = 10  # clips on either side
 ONE_WAY = 0.5  # share of the motion of a category; back-and-forth motion is the same when reversed
 
 
@@ -38,10 +38,10 @@ def _measure_categories(clips: MeasuredClips, reference: Reference) -> Figure:
     if clips is reference.real:
         return Figure(None, reason=SAME)
     real, fake = group_by_category(reference.real), group_by_category(clips)
-    known = [name for name in fake if min(len(fake[name]), len(real.get(name, ()))) >= LEAST_OF_CATEGORY]
+    known = [name for name in fake if min(len(fake[name]), len(real.get(name, ()))) >= MIN_OF_CATEGORY]
     if not known:
         most = max((min(len(fake[name]), len(real.get(name, ()))) for name in fake), default=0)
-        detail = f"{most} clips of a category on either side, {LEAST_OF_CATEGORY} are needed"
+        detail = f"{most} clips of a category on either side, {MIN_OF_CATEGORY} are needed"
         return Figure(None, clips=most, reason=detail)
     a, b = _scale(reference.real.velocities, clips.velocities)
     of_row = np.full(len(clips), -1)
@@ -87,7 +87,7 @@ def measure_one_way(clips: MeasuredClips) -> float:
     """
     flows = clips.flows.reshape(len(clips), -1, 2 * GRID**2)  # [N,P,...]
     turned = (flows + flows[:, ::-1]) / 2  # played backwards, the order of the parts and the vectors are reversed
-    large = [rows for rows in group_by_category(clips).values() if len(rows) >= LEAST_OF_CATEGORY]
+    large = [rows for rows in group_by_category(clips).values() if len(rows) >= MIN_OF_CATEGORY]
     lengths = [_measure_length(flows[rows]).mean() for rows in large]
     if max(lengths, default=0.0) <= STILL * clips.frames.shape[2]:
         return 0.0
@@ -101,19 +101,21 @@ def _measure_length(flows: NDArray[np.float64]) -> Floats:
     return length
 
 
-def _demand(*controls: str) -> tuple[Rule, ...]:
-    return tuple(Rule(name, "above", 1.0, of_real=True) for name in controls)
+def _require_above_real(*controls: str) -> tuple[Limit, ...]:
+    return tuple(Limit(name, "above", 1.0, of_real=True) for name in controls)
 
 
 MOTION_METRICS: dict[str, SetMetric] = {
     "motion_distance": SetMetric(
-        figure=compare_with_real(_measure_sets, LEAST), rules=_demand(FROZEN, SHUFFLED, FASTER), scale=DISTANCE_SCALE
+        figure=compare_with_real(_measure_sets, MIN_DISTANCE_CLIPS),
+        requirements=_require_above_real(FROZEN, SHUFFLED, FASTER),
+        scale=DISTANCE_SCALE,
     ),
     "motion_distance_by_category": SetMetric(
         figure=_measure_categories,
-        rules=(
-            *_demand(FROZEN, SHUFFLED, FASTER, OTHER_CATEGORY),
-            Rule(BACKWARDS, "above", 1.0, of_real=True, unless=explain_both_ways),
+        requirements=(
+            *_require_above_real(FROZEN, SHUFFLED, FASTER, OTHER_CATEGORY),
+            Limit(BACKWARDS, "above", 1.0, of_real=True, unless=explain_both_ways),
         ),
         scale=DISTANCE_SCALE,
     ),

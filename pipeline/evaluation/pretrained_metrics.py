@@ -20,11 +20,11 @@ from pipeline.evaluation.controls import (
     SHUFFLED,
     AtChance,
     BeyondChance,
-    Demand,
-    Rule,
+    Limit,
+    Requirement,
     compute_ranking_chance,
 )
-from pipeline.evaluation.distances import LEAST, frechet
+from pipeline.evaluation.distances import MIN_DISTANCE_CLIPS, frechet
 from pipeline.evaluation.intervals import Figure
 from pipeline.evaluation.measured_clips import Floats, MeasuredClips
 from pipeline.evaluation.metric import (
@@ -37,11 +37,11 @@ from pipeline.evaluation.metric import (
     measure_distance,
 )
 from pipeline.measures import Features, mmd
-from pipeline.pretrained import PLACES, CaptionNetwork, NetworkName, Networks, list_networks
+from pipeline.pretrained import NETWORK_PATHS, CaptionNetwork, NetworkName, PretrainedNetworks, list_networks
 from pipeline.pretrained.sandboxed import load_sandboxed_networks
 
 
-def open_networks(folder: Path, devices: str, sandbox: SandboxMode) -> Networks:
+def open_networks(folder: Path, devices: str, sandbox: SandboxMode) -> PretrainedNetworks:
     """The networks in a folder, on the first of the devices. Raises UserError if one of them cannot be used."""
     return load_sandboxed_networks(folder, parse_devices(devices)[0], sandbox) if any(list_networks(folder)) else {}
 
@@ -68,14 +68,14 @@ class PretrainedMetric(Metric):
         network = reference.networks.get(self.network)
         if network is None:
             where = "evaluate.pretrained.weights; see docs/how-to/pretrained-metrics.md"
-            return Figure(None, reason=f"no {PLACES[self.network]} in {where}")
+            return Figure(None, reason=f"no {NETWORK_PATHS[self.network]} in {where}")
         if reason := network.find_obstacle(clips.frames.shape[1]):
             return Figure(None, reason=reason)
         return self.figure(clips, reference)
 
 
 def _build_distance(
-    name: NetworkName, between: Callable[[Features, Features], float], *rules: Demand
+    name: NetworkName, between: Callable[[Features, Features], float], *requirements: Requirement
 ) -> PretrainedMetric:
     """A distance between the features of one network."""
 
@@ -90,8 +90,10 @@ def _build_distance(
             return Figure(None, clips=count, reason=reason)
         return measure_distance(between, real, fake, reference)
 
-    figure = compare_with_real(compare, LEAST, lambda reference: min(reference.equal, reference.pretrained_clips))
-    return PretrainedMetric(figure=figure, rules=rules, network=name, scale=DISTANCE_SCALE)
+    figure = compare_with_real(
+        compare, MIN_DISTANCE_CLIPS, lambda reference: min(reference.equal, reference.pretrained_clips)
+    )
+    return PretrainedMetric(figure=figure, requirements=requirements, network=name, scale=DISTANCE_SCALE)
 
 
 def _measure_r_precision(clips: MeasuredClips, reference: Reference) -> Figure:
@@ -123,19 +125,19 @@ def _compare_captions(clips: MeasuredClips, reference: Reference) -> Floats:
 
 
 FIRST_BY_CHANCE = partial(compute_ranking_chance, best=1)
-BLUR = Rule(MEAN, "above", 1.0, of_real=True)
-DISORDER = Rule(SHUFFLED, "above", 1.0, of_real=True)  # not for CLIP, which reads frames independently
+BLUR = Limit(MEAN, "above", 1.0, of_real=True)
+DISORDER = Limit(SHUFFLED, "above", 1.0, of_real=True)  # not for CLIP, which reads frames independently
 
 PRETRAINED_METRICS: dict[str, PretrainedMetric] = {
     "clip_r_precision_at_1": PretrainedMetric(
         figure=_measure_r_precision,
-        rules=(AtChance(FIRST_BY_CHANCE), BeyondChance(FIRST_BY_CHANCE)),
+        requirements=(AtChance(FIRST_BY_CHANCE), BeyondChance(FIRST_BY_CHANCE)),
         network="clip",
         scale=ACCURACY_SCALE,
     ),
     "clip_similarity": PretrainedMetric(
         figure=_measure_similarity,
-        rules=(Rule(CHANCE, "below", 0.98, of_real=True),),
+        requirements=(Limit(CHANCE, "below", 0.98, of_real=True),),
         network="clip",
         scale=ACCURACY_SCALE,
     ),

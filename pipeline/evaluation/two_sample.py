@@ -23,31 +23,31 @@ LONGEST_SIDE = 64  # pixels, of the frames that the network sees
 LARGEST_FLOW = 4.0  # in standard deviations of real clips; larger values are clipped
 STEPS, BATCH, RATE, DECAY = 400, 32, 2e-3, 1e-2  # STEPS is the maximum
 SETTLED, LOOK = 0.01, 20  # training stops at a mean loss below SETTLED over LOOK steps
-LEAST = 40  # clips on either side, half of which are trained on
+MIN_TWO_SAMPLE_CLIPS = 40  # clips on either side, half of which are trained on
 
-Inputs = NDArray[np.float32]  # [N,S,C,H,W]: S images of each clip
+Images = NDArray[np.float32]  # [N,S,C,H,W]: S images of each clip
 
 
-def read_frames(clips: MeasuredClips, count: int) -> Inputs:
+def read_frames(clips: MeasuredClips, count: int) -> Images:
     """A few frames of each of the first `count` clips, in [-1,1]: [N,S,3,H,W]."""
     return clips.keep((read_frames, count), lambda clips: np.stack([_resize(clip) for clip in clips.frames[:count]]))
 
 
-def read_motion(clips: MeasuredClips, count: int) -> Inputs:
+def read_motion(clips: MeasuredClips, count: int) -> Images:
     """The flow of each of the first `count` clips as one image: [N,1,2*(T-1),H,W]."""
     return clips.flow_pictures[:count, None]
 
 
-def _resize(clip: Frames) -> Inputs:
+def _resize(clip: Frames) -> Images:
     chosen = np.linspace(0, len(clip) - 1, min(SEEN_FRAMES, len(clip))).round().astype(int)
     scale = min(LONGEST_SIDE / max(clip.shape[1:3]), 1.0)
     size = max(round(clip.shape[2] * scale), 8), max(round(clip.shape[1] * scale), 8)
-    resized = [cv2.resize(clip[place], size, interpolation=cv2.INTER_AREA) for place in chosen]
-    pictures: Inputs = np.asarray(resized, np.float32).transpose(0, 3, 1, 2) * (2 / 255) - 1
+    resized = [cv2.resize(clip[index], size, interpolation=cv2.INTER_AREA) for index in chosen]
+    pictures: Images = np.asarray(resized, np.float32).transpose(0, 3, 1, 2) * (2 / 255) - 1
     return pictures
 
 
-def judge_two_samples(real: Inputs, fake: Inputs, seed: int) -> Floats:
+def judge_two_samples(real: Images, fake: Images, seed: int) -> Floats:
     """Whether the network not trained on a clip classifies it correctly: 0 or 1 [2N], for N clips on either side."""
     scale = float(real.std()) or 1.0
     clips = torch.from_numpy(np.concatenate((real, fake)) / scale).clamp(-LARGEST_FLOW, LARGEST_FLOW)

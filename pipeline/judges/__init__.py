@@ -33,7 +33,7 @@ Tokens = tuple[str, ...]
 MAX_FRAMES = 8  # frames of a clip that the judge reads at most
 GROUPS = 4  # of the group norms; the judge's width must be a multiple
 EMBEDDING = 64
-FEWEST_CLIPS = 20  # a judge with fewer is not trained: its predictions would be meaningless
+MIN_JUDGE_CLIPS = 20  # a judge with fewer is not trained: its predictions would be meaningless
 BATCH_CLIPS = 32  # clips in one pass, to limit memory
 
 WEIGHTS, DESCRIPTION = "judge.safetensors", "judge.json"
@@ -195,7 +195,7 @@ class Judge(nn.Module):
     @property
     def untrained(self) -> bool:
         """Whether its weights are still random: features can be compared, predictions are meaningless."""
-        return self.training_clips < FEWEST_CLIPS
+        return self.training_clips < MIN_JUDGE_CLIPS
 
     @property
     def unavailable_reason(self) -> str:
@@ -203,7 +203,7 @@ class Judge(nn.Module):
         if not self.untrained:
             return ""
         had = f"the judge had {self.training_clips} clips to train on"
-        return f"{had}, {FEWEST_CLIPS} are needed; see filter.shares.judge"
+        return f"{had}, {MIN_JUDGE_CLIPS} are needed; see filter.shares.judge"
 
     def forward(self, frames: Tensor) -> tuple[Tensor, Tensor]:
         """Features [B,F], from which the predictions are computed, and statistics of every layer [B,S].

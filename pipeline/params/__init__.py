@@ -272,10 +272,10 @@ def _explain(where: str, problem: Any) -> str:
         return f"{where}.kind: {_explain_kind(value)}"
     if problem["type"] == "missing":
         return f"{where}: missing{_tell_default(where)}"
-    told = problem["msg"].removeprefix("Value error, ")
+    message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "value_error":  # a rule between values, whose message names them
-        return f"{where}: {told}" if problem["loc"] else told
-    return f"{where}: {told}, got {value!r}{_hint_at_yaml(problem['type'], value)}"
+        return f"{where}: {message}" if problem["loc"] else message
+    return f"{where}: {message}, got {value!r}{_hint_at_yaml(problem['type'], value)}"
 
 
 def _hint_at_yaml(kind: str, value: Any) -> str:

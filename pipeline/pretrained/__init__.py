@@ -22,10 +22,10 @@ from pipeline.files import digest_file, digest_value, read_json
 from pipeline.pretrained.preprocessing import find_preprocessor_config, parse_sides, read_preprocessor
 from pipeline.records import Frames
 
-AT_ONCE = 4  # clips per pass: 16 frames of 224x224 take tens of megabytes in every layer
+BATCH_CLIPS = 4  # clips per pass: 16 frames of 224x224 take tens of megabytes in every layer
 
 I3D_FEATURES = 400
-I3D_LEAST_FRAMES = 10  # time is halved four times, and the last layer needs two steps
+I3D_MIN_FRAMES = 10  # time is halved four times, and the last layer needs two steps
 I3D_SWITCHES = ("rescale", "resize", "return_features")
 
 CONFIG = "config.json"
@@ -54,8 +54,8 @@ class Network(ABC):
         """Features [N,F] of any number of clips, uint8 [N,T,H,W,3]. Raises UserError if they are not finite."""
         with torch.inference_mode():
             parts = [
-                self.extract(torch.from_numpy(np.ascontiguousarray(frames[at : at + AT_ONCE]))).cpu()
-                for at in range(0, len(frames), AT_ONCE)
+                self.extract(torch.from_numpy(np.ascontiguousarray(frames[at : at + BATCH_CLIPS]))).cpu()
+                for at in range(0, len(frames), BATCH_CLIPS)
             ]
         features = torch.cat(parts).double()
         if not features.isfinite().all():
@@ -97,7 +97,7 @@ class I3D(Network):
         self._network = network.eval()
 
     def find_obstacle(self, frames: int) -> str:
-        return f"clips of {frames} frames, I3D needs {I3D_LEAST_FRAMES}" if frames < I3D_LEAST_FRAMES else ""
+        return f"clips of {frames} frames, I3D needs {I3D_MIN_FRAMES}" if frames < I3D_MIN_FRAMES else ""
 
     def extract(self, clips: Tensor) -> Tensor:
         x = clips.permute(0, 4, 1, 2, 3).contiguous().to(self.device)  # [B,3,T,H,W]
@@ -278,7 +278,7 @@ def _pooled(output: Any) -> Tensor:
 
 
 NetworkName = Literal["i3d", "videomae", "vjepa2", "clip"]
-PLACES: dict[NetworkName, str] = {
+NETWORK_PATHS: dict[NetworkName, str] = {
     "i3d": "i3d_torchscript.pt",
     "videomae": "videomae",
     "vjepa2": "vjepa2",
@@ -296,12 +296,12 @@ LIBRARY_PARTS: dict[NetworkName, tuple[str, ...]] = {
     "vjepa2": ("VJEPA2Model",),
     "clip": ("CLIPModel", "AutoTokenizer"),
 }
-Networks = Mapping[NetworkName, Network]
+PretrainedNetworks = Mapping[NetworkName, Network]
 
 
 def list_networks(folder: Path) -> list[NetworkName]:
     """The names of the networks in `folder`."""
-    return [name for name, place in PLACES.items() if (folder / place).exists()]
+    return [name for name, path in NETWORK_PATHS.items() if (folder / path).exists()]
 
 
 def find_networks(folder: Path) -> dict[NetworkName, Path]:
@@ -309,12 +309,12 @@ def find_networks(folder: Path) -> dict[NetworkName, Path]:
 
     That is found before any network is loaded, which can take minutes.
     """
-    paths = {name: folder / PLACES[name] for name in list_networks(folder)}
+    paths = {name: folder / NETWORK_PATHS[name] for name in list_networks(folder)}
     for name, path in paths.items():
         check_files(path, name)
     return paths
 
 
-def load_networks(folder: Path, device: torch.device) -> Networks:
+def load_networks(folder: Path, device: torch.device) -> PretrainedNetworks:
     """The networks in `folder`, by name. Raises UserError if a file is not the network of its name."""
     return {name: NETWORKS[name](path, device) for name, path in find_networks(folder).items()}

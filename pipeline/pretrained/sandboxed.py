@@ -21,7 +21,7 @@ from torch import Tensor
 
 from pipeline.compute.child import ChildFault, Failure, Work
 from pipeline.compute.isolation import Permissions, find_missing
-from pipeline.compute.messages import BadAnswer, clean_text
+from pipeline.compute.messages import BadAnswer, check_text
 from pipeline.compute.sandbox import Sandbox, SandboxMode, refuse_or_warn
 from pipeline.errors import UserError
 from pipeline.pretrained import (
@@ -29,7 +29,7 @@ from pipeline.pretrained import (
     CaptionNetwork,
     Network,
     NetworkName,
-    Networks,
+    PretrainedNetworks,
     digest_network,
     find_networks,
     import_code,
@@ -100,7 +100,7 @@ class NetworkFunction:
 
     def check(self, task: Question, _: str, value: Any, content: bytearray) -> str | NDArray[np.float64]:
         """A text, or finite values with the same width as all answers before. Raises BadAnswer."""
-        text = clean_text(value)
+        text = check_text(value)
         if not task.rows:
             return text
         width, rest = divmod(len(content), task.rows * np.dtype(np.float64).itemsize)
@@ -174,7 +174,7 @@ class SandboxedCaptionNetwork(SandboxedNetwork, CaptionNetwork):
         return torch.from_numpy(self._ask(Question(captions=tuple(texts))))
 
 
-def load_sandboxed_networks(folder: Path, device: torch.device, mode: SandboxMode) -> Networks:
+def load_sandboxed_networks(folder: Path, device: torch.device, mode: SandboxMode) -> PretrainedNetworks:
     """The networks in `folder`, by name, sandboxed according to `mode`.
 
     Raises UserError if a file is not the network of its name, or a required sandbox is not available.

@@ -22,7 +22,7 @@ from PIL import Image, ImageSequence, UnidentifiedImageError
 from pipeline.errors import UserError, explain, naming
 from pipeline.files import read_section
 from pipeline.params import LimitParams
-from pipeline.rendering.export import DAMAGED_NPZ, KINDS, PAGE_ELEMENT, has_seal, unseal
+from pipeline.rendering.export import DAMAGED_NPZ, PAGE_ELEMENT, SEALED_ENDINGS, has_seal, unseal
 from pipeline.video import DecodeError
 from pipeline.video.pyav_decoder import PyavReader
 from pipeline.video.truncation import walk_boxes
@@ -166,7 +166,7 @@ class Media:
     """A file that was read; `facts`, its provenance, are None if it has none."""
 
     path: Path
-    kind: str  # its suffix, one of KINDS
+    kind: str  # its suffix, one of SEALED_ENDINGS
     data: bytes
     payload: bytes  # `data` without a signature
     facts: dict[str, Any] | None
@@ -195,9 +195,9 @@ def read_media(path: Path) -> Media:
     """Read a rendered file. Raises UserError if it does not exist, or has a type that this project does not write."""
     kind = path.suffix.lower()
     if path.is_dir():
-        raise UserError(f"{path}: is a folder; name one of the files in it, {', '.join(KINDS)}")
-    if kind not in KINDS and path.exists():
-        raise UserError(f"{path}: is not a type of file that is rendered here; those are {', '.join(KINDS)}")
+        raise UserError(f"{path}: is a folder; name one of the files in it, {', '.join(SEALED_ENDINGS)}")
+    if kind not in SEALED_ENDINGS and path.exists():
+        raise UserError(f"{path}: is not a type of file that is rendered here; those are {', '.join(SEALED_ENDINGS)}")
     try:
         data = path.read_bytes()
     except FileNotFoundError:
@@ -207,10 +207,10 @@ def read_media(path: Path) -> Media:
 
 
 def list_media(path: Path) -> list[Path]:
-    """The file itself, or all files of KINDS in a folder except hidden ones, sorted."""
+    """The file itself, or all files of SEALED_ENDINGS in a folder except hidden ones, sorted."""
     if not path.is_dir():
         return [path]
-    found = (file for file in path.rglob("*") if file.suffix.lower() in KINDS and file.is_file())
+    found = (file for file in path.rglob("*") if file.suffix.lower() in SEALED_ENDINGS and file.is_file())
     return sorted(file for file in found if not any(part.startswith(".") for part in file.relative_to(path).parts))
 
 

@@ -15,7 +15,7 @@ from pipeline.shards import ShardReader
 
 COLUMNS = 2  # strips side by side
 MAX_CATEGORIES = 24
-LEAST_HEIGHT = 90  # of a strip, pixels; smaller clips are enlarged
+MIN_HEIGHT = 90  # of a strip, pixels; smaller clips are enlarged
 CAPTION_LINE, PAD = 24, 4
 
 
@@ -69,7 +69,7 @@ def write_sheet(path: Path, parts: Sequence[Part], shards: ShardReader) -> None:
 
 def compose(parts: Sequence[Part], shards: ShardReader) -> Frames:
     """The sheet as uint8 [H,W,3]."""
-    scale = max(1, -(-LEAST_HEIGHT // shards.shape[1]))
+    scale = max(1, -(-MIN_HEIGHT // shards.shape[1]))
     height, width, _ = film_strip(shards.frames([0])[0], scale).shape
     line = CAPTION_LINE + height + CAPTION_LINE
     heights = [-(-len(part.cards) // COLUMNS) * (line + GAP) + GAP for part in parts]

@@ -32,7 +32,7 @@ PAGE_ELEMENT = "t2v-provenance"  # the id of a script element with JSON
 
 # Suffix -> the package on whose version the bytes of a file depend.
 _ENCODERS = {".png": "pillow", ".gif": "imageio-ffmpeg", ".mp4": "imageio-ffmpeg", ".npz": "numpy"}
-ENDINGS = tuple(_ENCODERS)
+EXPORT_ENDINGS = tuple(_ENCODERS)
 
 # What numpy raises for a damaged npz; RuntimeError: a member has an unknown compression method, or is encrypted.
 DAMAGED_NPZ = (KeyError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
@@ -47,8 +47,10 @@ def format_provenance(provenance: Provenance) -> str:
 
 def check_ending(path: Path) -> None:
     """Raises UserError if `export_samples` cannot write this format; to be called before long work."""
-    if path.suffix.lower() not in ENDINGS:
-        raise UserError(f"{path}: cannot write {path.suffix or 'a file without an ending'}; use {', '.join(ENDINGS)}")
+    if path.suffix.lower() not in EXPORT_ENDINGS:
+        raise UserError(
+            f"{path}: cannot write {path.suffix or 'a file without an ending'}; use {', '.join(EXPORT_ENDINGS)}"
+        )
 
 
 def export_samples(rows: Sequence[Row], path: Path, *, scale: int, fps: int, provenance: Provenance) -> None:
@@ -151,11 +153,11 @@ _SEAL_SLOTS = {
     ".npz": _SealSlot((7 + DIGITS).to_bytes(2, "little") + b"sha256:", replaced=b"\0\0"),  # the comment of an archive
     ".html": _SealSlot(b"<!-- sha256:", b" -->\n"),
 }
-KINDS = tuple(_SEAL_SLOTS)
+SEALED_ENDINGS = tuple(_SEAL_SLOTS)
 
 
 def seal(data: bytes, kind: str) -> bytes:
-    """The file with a seal, which it must not have yet; `kind` is its suffix, one of KINDS."""
+    """The file with a seal, which it must not have yet; `kind` is its suffix, one of SEALED_ENDINGS."""
     slot = _SEAL_SLOTS[kind]
     cut = len(data) - slot.behind
     head = data[:cut].removesuffix(slot.replaced)

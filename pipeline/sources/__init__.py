@@ -14,8 +14,7 @@ from itertools import islice
 from pathlib import Path
 
 from pipeline.files import CACHED, LONGEST_POINTER, digest_file
-from pipeline.sources.archives import ENDINGS as ARCHIVES
-from pipeline.sources.archives import Archive, open_archive
+from pipeline.sources.archives import ARCHIVE_ENDINGS, Archive, open_archive
 from pipeline.sources.common import SourceFault, refuse_lfs_content
 from pipeline.sources.pictures import (
     FolderRead,
@@ -27,10 +26,9 @@ from pipeline.sources.pictures import (
     read_folder,
     read_picture,
 )
-from pipeline.sources.tables import ENDINGS as TABLES
-from pipeline.sources.tables import is_table, read_cell
+from pipeline.sources.tables import TABLE_ENDINGS, is_table, read_cell
 
-CONTAINER = re.compile(rf"(?:{'|'.join(map(re.escape, (*ARCHIVES, *TABLES)))})(?=/)", re.IGNORECASE)
+CONTAINER = re.compile(rf"(?:{'|'.join(map(re.escape, (*ARCHIVE_ENDINGS, *TABLE_ENDINGS)))})(?=/)", re.IGNORECASE)
 
 
 def split_container(path: str) -> tuple[Path, str] | None:

@@ -16,7 +16,7 @@ from pipeline.sources.common import PIECE, Bytes, Entry, SourceFault, refuse_lfs
 from pipeline.sources.tar import GZIP, GzipBytes, PlainBytes, walk_tar
 from pipeline.sources.zip import read_zip, walk_zip
 
-ENDINGS = (".tar", ".tar.gz", ".tgz", ".zip")
+ARCHIVE_ENDINGS = (".tar", ".tar.gz", ".tgz", ".zip")
 UNREAD = (".tar.bz2", ".tar.xz", ".tar.zst", ".tbz2", ".txz", ".7z", ".rar")  # archives that cannot be read in place
 MAX_OPEN = 64  # cached open archives, with their indexes
 MAX_NAMED = 3  # ignored members that are named
@@ -133,7 +133,7 @@ def _is_text(name: str) -> bool:
 
 def is_archive(name: str) -> bool:
     """Whether a file has the extension of a supported archive."""
-    return name.lower().endswith(ENDINGS)
+    return name.lower().endswith(ARCHIVE_ENDINGS)
 
 
 def open_archive(path: Path) -> Archive:

@@ -21,7 +21,7 @@ from typing import NamedTuple
 from pipeline.files import CACHED, LONGEST_POINTER
 from pipeline.sources.common import SourceFault, refuse_lfs_content
 
-ENDINGS = {
+PICTURE_ENDINGS = {
     ".jpg": ".jpg",
     ".jpeg": ".jpg",
     ".png": ".png",
@@ -59,7 +59,7 @@ class Pictures:
 
 def is_picture(name: str) -> bool:
     """Whether a file has the extension of an image and is not hidden."""
-    return f".{name.rpartition('.')[2].lower()}" in ENDINGS and name[0] != "."
+    return f".{name.rpartition('.')[2].lower()}" in PICTURE_ENDINGS and name[0] != "."
 
 
 def is_animated(path: Path) -> bool:
@@ -183,7 +183,7 @@ def _check_gaps(found: Numbered) -> Numbered:
 
 def _normalise_ending(name: str) -> str:
     stem, _, ending = name.rpartition(".")
-    return stem + ENDINGS[f".{ending.lower()}"]
+    return stem + PICTURE_ENDINGS[f".{ending.lower()}"]
 
 
 def _group_by_pattern(names: Iterable[str]) -> Counter[str]:
@@ -212,7 +212,7 @@ def _split_pattern(pattern: str) -> tuple[str, str, str]:
 
 def _read_number(name: str, before: str, after: str, ending: str) -> int | None:
     stem, _, own = name.rpartition(".")
-    if ENDINGS.get(f".{own.lower()}") != ENDINGS.get(ending) or name[0] == ".":
+    if PICTURE_ENDINGS.get(f".{own.lower()}") != PICTURE_ENDINGS.get(ending) or name[0] == ".":
         return None
     if not stem.startswith(before) or not stem.endswith(after) or len(stem) <= len(before) + len(after):
         return None

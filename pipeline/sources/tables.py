@@ -22,7 +22,7 @@ from pipeline.files import refuse_lfs_pointer
 from pipeline.sources.common import SourceFault
 
 PARQUET, ARROW = ".parquet", ".arrow"
-ENDINGS = (PARQUET, ARROW)
+TABLE_ENDINGS = (PARQUET, ARROW)
 
 CACHE = "cache-"  # prefix of intermediate results of `datasets`, next to a dataset
 INDEXED = b"ARROW1"  # the first bytes of the IPC file format
@@ -32,7 +32,7 @@ BUFFER_BYTES = 1 << 20  # for columns read cell by cell
 
 def is_table(path: Path) -> bool:
     """Whether a file has the extension of a table."""
-    return path.name.lower().endswith(ENDINGS)
+    return path.name.lower().endswith(TABLE_ENDINGS)
 
 
 def is_cache(name: str) -> bool:

@@ -25,7 +25,7 @@ FOLDER = Path("runs/sweeps")
 FILE = "sweep.json"
 LOCK = "lock"
 
-LEAST_AT_RANDOM, MAX_AT_RANDOM = 3, 10  # bounds of the random points before the estimator: a third of all
+MIN_AT_RANDOM, MAX_AT_RANDOM = 3, 10  # bounds of the random points before the estimator: a third of all
 
 
 @dataclass(frozen=True)
@@ -222,7 +222,7 @@ def suggest_point(axes: Sequence[Axis], trials: Sequence[Trial], count: int, lar
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    at_random = min(MAX_AT_RANDOM, max(LEAST_AT_RANDOM, count // 3))
+    at_random = min(MAX_AT_RANDOM, max(MIN_AT_RANDOM, count // 3))
     sampler = optuna.samplers.TPESampler(seed=seed + len(trials), n_startup_trials=at_random, constant_liar=True)
     study = optuna.create_study(sampler=sampler, direction="maximize" if largest else "minimize")
     distributions = {axis.key: _distribute(axis) for axis in axes}

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from pipeline.compute.messages import BadAnswer, clean_text, pack_texts, unpack_texts
+from pipeline.compute.messages import BadAnswer, check_text, pack_texts, unpack_texts
 from pipeline.compute.reading import Answer, Reading, read_sandboxed
 from pipeline.compute.sandbox import SandboxMode
 from pipeline.errors import UserError
@@ -74,4 +74,4 @@ def _receive_vectors(wanted: Collection[str], others: int, value: Any, content: 
     vectors = np.frombuffer(content, np.float32, count * width).reshape(count, width)
     if not np.isfinite(vectors).all():
         raise BadAnswer("a vector with values that are not finite")
-    return FoundVectors(dict(zip(words, vectors, strict=True)), [clean_text(warning) for warning in warnings])
+    return FoundVectors(dict(zip(words, vectors, strict=True)), [check_text(warning) for warning in warnings])

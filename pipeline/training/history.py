@@ -69,17 +69,17 @@ class MetricAccumulator:
 
     def _first_wrong(self, new: list[Values], step: int) -> NonFinite | None:
         """From the ranks' own values, so that the rank of the first wrong value is known."""
-        earliest, place, value = math.inf, 0, 0.0
+        earliest, index, value = math.inf, 0, 0.0
         for number, values in enumerate(new, step - len(new) + 1):
             own = torch.stack(list(values.values())).tolist()
-            if wrong := [place for place, value in enumerate(own) if not math.isfinite(value)]:
-                earliest, place, value = number, wrong[0], own[wrong[0]]
+            if wrong := [index for index, value in enumerate(own) if not math.isfinite(value)]:
+                earliest, index, value = number, wrong[0], own[wrong[0]]
                 break
         steps = self._rank.all_gather(earliest)
         if min(steps) == math.inf:
             return None
         rank, first = steps.index(min(steps)), int(min(steps))
-        name = list(new[first - step - 1])[int(self._rank.all_gather(place)[rank])]
+        name = list(new[first - step - 1])[int(self._rank.all_gather(index)[rank])]
         return NonFinite(name, self._rank.all_gather(value)[rank], first, rank)
 
 

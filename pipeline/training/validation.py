@@ -33,14 +33,14 @@ from pipeline.training.history import MetricRow
 from pipeline.training.objectives import uncompiled
 from pipeline.training.step import Networks
 
-LEAST = 20  # clips; metrics of fewer would be chance
+MIN_CLIPS = 20  # clips; metrics of fewer would be chance
 
 SIGNS: dict[ValidationName, float] = {"discrepancy": -1.0, "motion_direction": 1.0}  # 1: the larger the better
 Weights = dict[str, dict[str, Tensor]]
 
 
 @dataclass(frozen=True)
-class RealClips:
+class ValidationClips:
     """Real clips and what their labels say about them."""
 
     moves: Sequence[str]  # direction of motion of each, a name of DIRECTIONS; any other string if unknown
@@ -54,7 +54,7 @@ class ValidationSet:
     `train` has as many training clips. At most `at_once` clips go through a network together.
     """
 
-    def __init__(self, seed: int, train: RealClips, val: RealClips, at_once: int) -> None:
+    def __init__(self, seed: int, train: ValidationClips, val: ValidationClips, at_once: int) -> None:
         self._seed, self._train, self._val, self._at_once = derive_seed(seed, "val"), train, val, at_once
         self._motions = {row: DIRECTIONS[name] for row, name in enumerate(val.moves) if name in DIRECTIONS}
         self._features = compute_features(val.frames)
@@ -74,7 +74,7 @@ class ValidationSet:
                 row = self._measure_gaps(nets.discriminator, samples)
         frames = np.concatenate([to_frames(part) for part in samples])
         row["val/discrepancy"] = measure_discrepancy(self._features, compute_features(frames))
-        if len(self._motions) >= LEAST:
+        if len(self._motions) >= MIN_CLIPS:
             motions = self._motions.items()
             right = [is_along(measure_movement(measure_flow(frames[row])), motion) for row, motion in motions]
             row["val/motion_direction"] = float(np.mean(right))
@@ -88,7 +88,7 @@ class ValidationSet:
             trained, unseen = (self._on_real(discriminator, few) for few in (self._train, self._val))
         return {"val/discriminator_gap": trained - unseen, "val/discriminator_gap_generated": unseen - made}
 
-    def _on_real(self, discriminator: CaptionedDiscriminator, few: RealClips) -> float:
+    def _on_real(self, discriminator: CaptionedDiscriminator, few: ValidationClips) -> float:
         device = few.token_ids.device
         frames = torch.from_numpy(few.frames)
         return _mean([discriminator(to_training(frames[p].to(device)), few.token_ids[p]) for p in self._parts()])
@@ -145,21 +145,21 @@ def open_validation_set(
     val, train = dataset.rows("val"), dataset.rows("train")
     # The discriminator of mixed batches judges whole groups.
     count = min(params.validation.clips, len(val), len(train)) // params.group_clips * params.group_clips
-    if count < LEAST:
+    if count < MIN_CLIPS:
         message = f"{len(val)} clips of the val split and {len(train)} of train, of at most {params.validation.clips}"
-        print(f"train: no validation: {message}; it takes {LEAST} of each", file=sys.stderr)
+        print(f"train: no validation: {message}; it takes {MIN_CLIPS} of each", file=sys.stderr)
         return None
     val = select_evenly(val, count)
     directed = sum(clip.moves in DIRECTIONS for clip in dataset.clips(val))
-    if params.validation.metric == "motion_direction" and directed < LEAST:
+    if params.validation.metric == "motion_direction" and directed < MIN_CLIPS:
         message = f"{directed} of {count} captions of val name a direction of motion"
-        print(f"train: no best checkpoint: {message}, and motion_direction needs {LEAST}", file=sys.stderr)
+        print(f"train: no best checkpoint: {message}, and motion_direction needs {MIN_CLIPS}", file=sys.stderr)
     matches = match_clips(dataset.clips(val), dataset.clips(train))
 
-    def read_clips(rows: Sequence[int]) -> RealClips:
+    def read_clips(rows: Sequence[int]) -> ValidationClips:
         clips = dataset.clips(rows)
         ids = [select_condition_ids(dataset.captions[clip.id], params.captions.conditioning) for clip in clips]
-        return RealClips([clip.moves for clip in clips], dataset.frames(rows), pad(ids).to(device))
+        return ValidationClips([clip.moves for clip in clips], dataset.frames(rows), pad(ids).to(device))
 
     return ValidationSet(seed, read_clips([train[row] for row in matches]), read_clips(val), at_once)
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from pipeline.compute.child import Failure, Work
 from pipeline.compute.isolation import Permissions
-from pipeline.compute.messages import BadAnswer, clean_text
+from pipeline.compute.messages import BadAnswer, check_text
 from pipeline.duplicates import compute_signature, encode_signature
 from pipeline.errors import UserError
 from pipeline.files import digest_file, digest_value, read_json, write_json
@@ -224,7 +224,7 @@ def _check_outcome(task: ShardTask, outcome: Any) -> tuple[str, _Announced | Und
                 return part, _Announced(windows, frames)
         case {"part": str(part), "reason": str(reason), "detail": detail} if len(outcome) == 3:
             if reason in ALLOWED_REASONS:
-                return part, Undecoded(ALLOWED_REASONS[reason], clean_text(detail))
+                return part, Undecoded(ALLOWED_REASONS[reason], check_text(detail))
     raise BadAnswer(f"unknown outcome {str(outcome)[:80]!a}")
 
 

@@ -74,7 +74,7 @@ class Header(NamedTuple):
     parts: Sequence[tuple[int, bytes]] = ()  # ids of Matroska elements; contents of INFO and TRACKS, else empty
 
 
-def read_header(path: Path) -> Header:
+def read_container_header(path: Path) -> Header:
     """The header of a file."""
     with path.open("rb") as file:
         head = file.read(8)

@@ -43,7 +43,7 @@ from pipeline.video.colour import (
     WITHOUT_COLOUR,
     read_colour,
 )
-from pipeline.video.container_headers import find_end, read_header
+from pipeline.video.container_headers import find_end, read_container_header
 from pipeline.video.ffmpeg import FfmpegError, read_log, run
 from pipeline.video.frame_filters import find_chroma_steps
 from pipeline.video.geometry import DEINTERLACE, Filter, Picture, read_orientation
@@ -264,7 +264,9 @@ def _read_clock(lines: list[str], path: Path | None, unit: Fraction) -> Containe
     container = next((found[1] for found in map(INPUT.match, lines) if found), "")
     stream = next((found[1] for found in map(MAPPED.match, lines) if found), "")
     tracks = {found[1]: int(found[2], 16) for found in map(TRACK.match, lines) if found}
-    return ContainerClock(unit, container, find_end(path, read_header(path), tracks.get(stream, 0)) if path else None)
+    return ContainerClock(
+        unit, container, find_end(path, read_container_header(path), tracks.get(stream, 0)) if path else None
+    )
 
 
 def _read_stated_colour(lines: list[str], matrix: str) -> str:

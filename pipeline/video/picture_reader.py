@@ -42,7 +42,13 @@ LAYOUT = {
 COMPRESSIONS = {1, 2, 3, 4, 5, 8, 32773, 32946}  # none, fax, LZW, deflate, PackBits; FFmpeg gives wrong pixels for JPEG
 REDUCED = 1  # flag of SUBFILE: a smaller copy of another image of the file
 
-ENDINGS = {"mjpeg": "jpg", "png": "png", "webp": "webp", "bmp": "bmp", "tiff": "tif"}  # by which ffmpeg knows a format
+IMAGE_FORMATS = {
+    "mjpeg": "jpg",
+    "png": "png",
+    "webp": "webp",
+    "bmp": "bmp",
+    "tiff": "tif",
+}  # by which ffmpeg knows a format
 STRICT = {"err_detect": "crccheck+explode"}  # else truncated images are filled with grey
 USUAL_RATE = 24.0  # frames per second, if the rate is not set, in which case it hardly matters
 STEPS = 1000  # of a timestamp per image, so that times count as exact
@@ -70,7 +76,7 @@ class PictureHeader(NamedTuple):
     orientation: int  # of EXIF or TIFF: 1 to 8, 1 is upright
 
 
-def read_header(content: bytes) -> PictureHeader:
+def read_picture_header(content: bytes) -> PictureHeader:
     """Parse the header of an image. Raises DecodeError if it has another format, or is truncated or damaged."""
     try:
         if content.startswith(JPEG):
@@ -239,7 +245,7 @@ class PictureReader:
             name = self._pictures.numbered.names[number]
             try:
                 content = self._pictures.read(name)
-                header = read_header(content)
+                header = read_picture_header(content)
             except (SourceFault, DecodeError) as fault:
                 raise DecodeError(f"{name}: {fault}") from None
             first = first or (name, header)
@@ -260,11 +266,11 @@ class FfmpegPictureReader(PictureReader):
             headers: dict[str, PictureHeader] = {}
             for index, (_, content, header) in enumerate(self._load(numbers, budget)):
                 headers[header.codec] = header
-                (folder / f"{index:05}.{ENDINGS[header.codec]}").write_bytes(content)
+                (folder / f"{index:05}.{IMAGE_FORMATS[header.codec]}").write_bytes(content)
             if len(headers) > 1:
                 kinds = " and ".join(sorted(headers))
                 raise DecodeError(f"its pictures are {kinds}; transcode.decoder in_process can follow it")
-            path = Path(str(folder).replace("%", "%%"), f"%05d.{ENDINGS[header.codec]}")
+            path = Path(str(folder).replace("%", "%%"), f"%05d.{IMAGE_FORMATS[header.codec]}")
             read = _ImageSequence(path, header, self._limits).read(lambda _: range(len(numbers)), filters)
         if len(read.frames) < len(numbers):
             raise DecodeError(f"damaged: {len(numbers) - len(read.frames)} of {len(numbers)} pictures")
@@ -280,7 +286,7 @@ class _ImageSequence(FfmpegReader):
         "pattern_type": "sequence",
         "start_number": 0,
         "format_whitelist": "image2",
-        "codec_whitelist": ",".join(ENDINGS),
+        "codec_whitelist": ",".join(IMAGE_FORMATS),
         **STRICT,
     }
 

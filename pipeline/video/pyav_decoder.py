@@ -39,7 +39,7 @@ from pipeline.video import (
     refuse_container,
 )
 from pipeline.video.colour import UNSPECIFIED, WITHOUT_COLOUR, StatedColour
-from pipeline.video.container_headers import Margins, find_end, find_margins, read_header
+from pipeline.video.container_headers import Margins, find_end, find_margins, read_container_header
 from pipeline.video.frame_filters import Scaler, describe_frame, find_orientation, make_graph
 from pipeline.video.geometry import DEINTERLACE, Filter, Picture
 from pipeline.video.timeline import ContainerClock, Timeline, Timestamps, is_steady
@@ -216,7 +216,7 @@ def open_stream(path: Path, limits: LimitParams, *, made_up: bool = False) -> It
     With `made_up`, FFmpeg generates missing presentation timestamps, which may be wrong for AVI.
     """
     # The prefix keeps a colon in a file's name from being read as a protocol.
-    header = read_header(path)
+    header = read_container_header(path)
     options = {**open_options(limits), "fflags": "+genpts" if made_up else "-genpts"}
     if header.movie:
         options |= STATED

@@ -13,7 +13,7 @@ from sandboxed_functions import Act, Words
 
 from pipeline.compute import linux, map_sandboxed
 from pipeline.compute.isolation import CALLS, FILES, PARTS, Permissions, find_missing, reduce_environment
-from pipeline.compute.messages import ANSWER, READY, AnswerTimeout, BadAnswer, Receiver, Sender, clean_text
+from pipeline.compute.messages import ANSWER, READY, AnswerTimeout, BadAnswer, Receiver, Sender, check_text
 from pipeline.compute.sandbox import check_disk_use
 from pipeline.errors import UserError
 
@@ -172,6 +172,6 @@ def test_what_is_received_in_another_thread_ends_before_its_pipe_is_closed(pipe)
 
 
 def test_a_text_cannot_steer_a_terminal():
-    assert clean_text("a\x1b[31mb\u202ec\n" + "d" * 9000) == "a\\x1b[31mb\\u202ec\n" + "d" * (4000 - 10)
+    assert check_text("a\x1b[31mb\u202ec\n" + "d" * 9000) == "a\\x1b[31mb\\u202ec\n" + "d" * (4000 - 10)
     with pytest.raises(BadAnswer):
-        clean_text(["a"])
+        check_text(["a"])

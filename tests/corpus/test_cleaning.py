@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.corpus.captions import LOOKALIKES, clean_text
+from pipeline.corpus.captions import LOOKALIKES, normalise_text
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ from pipeline.corpus.captions import LOOKALIKES, clean_text
     ],
 )
 def test_a_typed_caption_becomes_its_cleaned_text(typed, cleaned):
-    assert clean_text(typed) == cleaned
+    assert normalise_text(typed) == cleaned
 
 
 def test_every_lookalike_becomes_one_ascii_letter():
@@ -45,7 +45,7 @@ def test_every_lookalike_becomes_one_ascii_letter():
 
 @given(st.text(st.characters(exclude_categories=()), max_size=60))
 def test_any_text_cleans_to_one_writable_line_that_cleans_to_itself(text):
-    cleaned = clean_text(text)
-    assert clean_text(cleaned) == cleaned
+    cleaned = normalise_text(text)
+    assert normalise_text(cleaned) == cleaned
     assert cleaned.encode() is not None
     assert "\n" not in cleaned and "  " not in cleaned and cleaned == cleaned.strip()

@@ -16,7 +16,7 @@ from pipeline.duplicates import (
     describe_leaks,
     encode_signature,
     find_leaks,
-    find_nearest,
+    find_nearest_points,
     find_sets,
 )
 from pipeline.records import Signature
@@ -73,7 +73,7 @@ def test_a_signature_is_read_back_from_its_text():
 def test_a_clip_in_disguise_is_near_and_other_clips_are_not(disguise):
     clips = draw_clips(CLIPS)
     own, others = compare(clips, disguise(clips))
-    rows, distances = find_nearest(others, own)
+    rows, distances = find_nearest_points(others, own)
     assert rows.tolist() == list(range(CLIPS))
     assert distances.max() <= NEAR
     apart = np.linalg.norm(own[:, None] - own[None], axis=2) + 9 * np.eye(CLIPS)
@@ -84,8 +84,8 @@ def test_distances_are_those_of_the_points_however_many_are_compared_at_once(mon
     asked, base = compare(draw_clips(9, 1), draw_clips(7, 2))
     apart = np.linalg.norm(asked[:, None] - base[None], axis=2)
     for at_once in (1, 20, 1000):
-        monkeypatch.setattr("pipeline.duplicates.AT_ONCE", at_once)
-        rows, distances = find_nearest(asked, base)
+        monkeypatch.setattr("pipeline.duplicates.CHUNK_DISTANCES", at_once)
+        rows, distances = find_nearest_points(asked, base)
         assert rows.tolist() == apart.argmin(axis=1).tolist()
         assert distances == pytest.approx(apart.min(axis=1), abs=1e-3)
 

@@ -6,11 +6,11 @@ import torch
 from measured_clips import change, measured, prompt, reference
 
 from pipeline.evaluation.controls import SPECIAL
-from pipeline.evaluation.distances import LEAST, LEAST_FRECHET
+from pipeline.evaluation.distances import MIN_DISTANCE_CLIPS, MIN_FRECHET_CLIPS
 from pipeline.evaluation.intervals import Figure
 from pipeline.evaluation.measured_clips import CaptionBank
-from pipeline.evaluation.metric import FEWEST, average, measure_all
-from pipeline.evaluation.metrics import CLIP_METRICS, DISTANCES, FEWEST_CAPTIONS, METRICS, measure_diversity
+from pipeline.evaluation.metric import MIN_CLIPS, average, measure_all
+from pipeline.evaluation.metrics import CLIP_METRICS, DISTANCES, METRICS, MIN_CAPTIONS, measure_diversity
 from pipeline.evaluation.pretrained_metrics import PRETRAINED_METRICS
 
 OWN_METRICS = {name: metric for name, metric in METRICS.items() if name not in PRETRAINED_METRICS}
@@ -43,7 +43,7 @@ def test_r_precision_counts_ranks_and_says_nothing_with_too_few_wrong_captions()
     assert [figures[f"r_precision_at_{best}"].value for best in (1, 2, 3)] == [0.25, 0.5, 0.75]
     absent = measure(measured(20, ranks=np.full(20, np.nan)), reference())["r_precision_at_1"]
     assert absent.value is None
-    assert absent.reason.endswith(f"can be compared with: 0, needed: {FEWEST}")
+    assert absent.reason.endswith(f"can be compared with: 0, needed: {MIN_CLIPS}")
 
 
 def test_what_moves_less_than_nearly_all_real_clips_stands_still():
@@ -68,7 +68,7 @@ def test_each_distance_says_how_many_clips_it_needs():
     figures = measure(measured(30), reference())
     assert figures["mmd"].clips == 30
     for name in DISTANCES:
-        assert (figures[name].value is None) == ((LEAST_FRECHET if "frechet" in name else LEAST) > 30)
+        assert (figures[name].value is None) == ((MIN_FRECHET_CLIPS if "frechet" in name else MIN_DISTANCE_CLIPS) > 30)
     assert figures["frechet"].reason == "30 clips on either side, 48 are needed"
 
 
@@ -100,9 +100,9 @@ def test_identical_real_clips_give_no_distance_and_identical_fakes_a_large_one()
 
 def test_diversity_is_the_spread_within_captions_over_that_of_real_clips():
     """Within a caption the fakes lie half as far apart, however far the captions are from each other."""
-    real = measured(60, 1, prompts=[prompt(row % FEWEST_CAPTIONS) for row in range(60)])
+    real = measured(60, 1, prompts=[prompt(row % MIN_CAPTIONS) for row in range(60)])
     meanings = np.array([one.meaning for one in real.prompts])
-    centres = np.array([real.features[meanings == meaning].mean(axis=0) for meaning in range(FEWEST_CAPTIONS)])
+    centres = np.array([real.features[meanings == meaning].mean(axis=0) for meaning in range(MIN_CAPTIONS)])
     narrow = change(real, features=centres[meanings] * 9 + (real.features - centres[meanings]) / 2)
     figure = measure(narrow, reference(real))["diversity"]
     assert figure.value == pytest.approx(0.5)

@@ -19,7 +19,7 @@ ASKED = np.concatenate((BASE[::7] + RNG.normal(0, 1e-3, (58, 50)), 1000 + RNG.no
 def test_the_nearest_row_is_that_of_the_whole_table_of_distances(by, monkeypatch):
     if by == "faiss":
         pytest.importorskip("faiss", reason="the extra faiss is not installed")
-    monkeypatch.setattr(search, "AT_ONCE", 1000)  # several parts
+    monkeypatch.setattr(search, "CHUNK_DISTANCES", 1000)  # several parts
     table = cdist(ASKED, BASE)
     rows, distances = find_nearest_rows(ASKED, BASE, by)
     assert rows.tolist() == table.argmin(axis=1).tolist()

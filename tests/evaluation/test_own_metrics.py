@@ -13,11 +13,11 @@ from pipeline.evaluation.metrics import METRICS, select_metrics
 
 HEAD = """
 import numpy as np
-from pipeline.evaluation.controls import Rule
+from pipeline.evaluation.controls import Limit
 from pipeline.evaluation.intervals import Figure
 from pipeline.evaluation.metric import ClipMetric, SetMetric
 
-RULES = (Rule("mean clip", "below", 0.9, of_real=True),)
+REQUIREMENTS = (Limit("mean clip", "below", 0.9, of_real=True),)
 def brightness(clips, reference):
     return clips.measure_each(np.mean)
 """
@@ -37,11 +37,11 @@ def own(name):
 
 
 def test_every_built_in_metric_has_a_rule():
-    assert [name for name, metric in METRICS.items() if not metric.rules] == []
+    assert [name for name, metric in METRICS.items() if not metric.requirements] == []
 
 
 def test_a_metric_of_ones_own_comes_after_the_built_in_ones_with_its_interval(write):
-    write("own = ClipMetric(values=brightness, rules=RULES)")
+    write("own = ClipMetric(values=brightness, requirements=REQUIREMENTS)")
     metrics, clips = own("own"), measured(30)
     assert list(metrics) == [*METRICS, "own"]
     figure = measure_all({"own": metrics["own"]}, clips, reference())["own"]
@@ -50,15 +50,15 @@ def test_a_metric_of_ones_own_comes_after_the_built_in_ones_with_its_interval(wr
 
 
 def test_it_is_withdrawn_where_its_control_does_not_move_it(write):
-    write("own = ClipMetric(values=brightness, rules=RULES)")
+    write("own = ClipMetric(values=brightness, requirements=REQUIREMENTS)")
     metrics = {"own": own("own")["own"]}
     real = measured(30)
     for dimmed, withdrawn in ((0.5, set()), (0.95, {"own"})):
         control = measured(30, frames=(real.frames * dimmed).astype(np.uint8))
         sets = {SECOND_REAL: real, "mean clip": control}
         table = {name: measure_all(metrics, clips, reference()) for name, clips in sets.items()}
-        rules = {name: metric.rules for name, metric in metrics.items()}
-        assert select_withdrawn(check_controls(table, rules, measured(1, prompts=[prompt(0)]), 5)) == withdrawn
+        requirements = {name: metric.requirements for name, metric in metrics.items()}
+        assert select_withdrawn(check_controls(table, requirements, measured(1, prompts=[prompt(0)]), 5)) == withdrawn
 
 
 def test_its_own_measurement_is_taken_once_for_each_set():
@@ -80,18 +80,27 @@ def test_its_own_measurement_is_taken_once_for_each_set():
         ("own = brightness", "is not of type pipeline.evaluation.metric.Metric; built in: "),
         ("other = 1", "has no own in "),
         (
-            "own = ClipMetric(values=brightness, rules=())",
-            "has no rules; name a control that must move it: train copy,",
+            "own = ClipMetric(values=brightness, requirements=())",
+            "has no requirements; name a control that must move it: train copy,",
         ),
-        ("own = ClipMetric(values=brightness, rules=(1,))", "has 1 among its rules"),
-        ('own = ClipMetric(values=brightness, rules=(Rule("blurred", "below", 1),))', "for the control 'blurred'"),
-        ('own = ClipMetric(values=brightness, rules=(Rule("frozen", "under", 1),))', "a rule with the side 'under'"),
-        ('own = ClipMetric(values=brightness, rules=RULES, headline="modell")', "has the headline 'modell'; there are"),
+        ("own = ClipMetric(values=brightness, requirements=(1,))", "has 1 among its requirements"),
         (
-            "own = ClipMetric(values=lambda clips: clips.frames, rules=RULES)",
+            'own = ClipMetric(values=brightness, requirements=(Limit("blurred", "below", 1),))',
+            "for the control 'blurred'",
+        ),
+        (
+            'own = ClipMetric(values=brightness, requirements=(Limit("frozen", "under", 1),))',
+            "a requirement with the side 'under'",
+        ),
+        (
+            'own = ClipMetric(values=brightness, requirements=REQUIREMENTS, headline="modell")',
+            "has the headline 'modell'; there are",
+        ),
+        (
+            "own = ClipMetric(values=lambda clips: clips.frames, requirements=REQUIREMENTS)",
             "cannot be called with (clips, reference)",
         ),
-        ("own = SetMetric(figure=np.mean(1), rules=RULES)", "is not callable"),
+        ("own = SetMetric(figure=np.mean(1), requirements=REQUIREMENTS)", "is not callable"),
     ],
 )
 def test_a_metric_that_does_not_fit_is_refused_in_one_line_with_its_name(write, text, told):
@@ -103,7 +112,7 @@ def test_a_metric_that_does_not_fit_is_refused_in_one_line_with_its_name(write, 
 
 
 def test_the_name_of_a_built_in_metric_is_taken(write):
-    write("mmd = ClipMetric(values=brightness, rules=RULES)")
+    write("mmd = ClipMetric(values=brightness, requirements=REQUIREMENTS)")
     with pytest.raises(UserError, match="has the name of a built-in metric; choose another name than mmd"):
         own("mmd")
     assert select_metrics(["mmd"]) == METRICS
@@ -112,9 +121,18 @@ def test_the_name_of_a_built_in_metric_is_taken(write):
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("own = ClipMetric(values=lambda clips, _: 1.0, rules=RULES)", r"returned float64 \[\] for 12 clips"),
-        ("own = ClipMetric(values=lambda clips, _: clips.frames, rules=RULES)", r"returned uint8 \[12, 2, 8, 8, 3\]"),
-        ("own = SetMetric(figure=lambda clips, _: 1.0, rules=RULES)", "returned a float; it must return a pipeline"),
+        (
+            "own = ClipMetric(values=lambda clips, _: 1.0, requirements=REQUIREMENTS)",
+            r"returned float64 \[\] for 12 clips",
+        ),
+        (
+            "own = ClipMetric(values=lambda clips, _: clips.frames, requirements=REQUIREMENTS)",
+            r"returned uint8 \[12, 2, 8, 8, 3\]",
+        ),
+        (
+            "own = SetMetric(figure=lambda clips, _: 1.0, requirements=REQUIREMENTS)",
+            "returned a float; it must return a pipeline",
+        ),
     ],
 )
 def test_a_metric_that_returns_something_else_is_named(write, text, told):

@@ -9,11 +9,11 @@ from pretrained_files import Reader, StandIn, write_i3d
 from scipy.linalg import sqrtm
 
 from pipeline.errors import UserError
-from pipeline.evaluation.distances import LEAST
+from pipeline.evaluation.distances import MIN_DISTANCE_CLIPS
 from pipeline.evaluation.measured_clips import CaptionBank
 from pipeline.evaluation.metric import measure_all
 from pipeline.evaluation.pretrained_metrics import PRETRAINED_METRICS, open_networks, population_frechet
-from pipeline.pretrained import PLACES
+from pipeline.pretrained import NETWORK_PATHS
 
 BANK = [prompt(thing) for thing in range(8)]
 
@@ -57,7 +57,7 @@ def test_without_networks_there_are_reasons_and_no_numbers():
     figures = measure_with()(measured(60), reference())
     assert tuple(figures) == tuple(PRETRAINED_METRICS)
     for name, figure in figures.items():
-        place = PLACES[PRETRAINED_METRICS[name].network]
+        place = NETWORK_PATHS[PRETRAINED_METRICS[name].network]
         assert (figure.value, figure.low) == (None, None)
         assert figure.reason == f"no {place} in evaluate.pretrained.weights; see docs/how-to/pretrained-metrics.md"
     some = measure_with(i3d=StandIn(), clip=Reader())(measured(60), reference(equal=50))
@@ -77,10 +77,10 @@ def test_distances_are_those_of_the_raw_features_at_equal_numbers():
     assert figures["kvd"].value == pytest.approx(within - 2 * kernel[2].mean(), rel=1e-9)
 
 
-@pytest.mark.parametrize("count", [1, LEAST - 1])
+@pytest.mark.parametrize("count", [1, MIN_DISTANCE_CLIPS - 1])
 def test_few_clips_give_no_figure_but_the_number_that_is_needed(count):
     figure = measure_with(i3d=StandIn())(measured(count), reference())["kvd"]
-    assert (figure.value, figure.reason) == (None, f"{count} clips on either side, {LEAST} are needed")
+    assert (figure.value, figure.reason) == (None, f"{count} clips on either side, {MIN_DISTANCE_CLIPS} are needed")
 
 
 def test_a_frechet_distance_needs_more_clips_than_features():
@@ -136,7 +136,7 @@ def test_with_too_few_wrong_captions_clip_tells_the_fit_alone():
 @pytest.mark.filterwarnings("ignore:.torch.jit")
 def test_a_folder_is_opened_on_the_device_of_the_run_and_only_where_it_holds_a_network(tmp_path):
     assert open_networks(tmp_path, "99", "off") == {}  # whatever devices there are
-    write_i3d(tmp_path / PLACES["i3d"])
+    write_i3d(tmp_path / NETWORK_PATHS["i3d"])
     networks = open_networks(tmp_path, "cpu", "auto")
     assert list(networks) == ["i3d"]
     clips = measured(30, frames=np.random.default_rng(1).integers(0, 256, (30, 10, 8, 8, 3), dtype=np.uint8))

@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 from measured_clips import measured, prompt, reference
 
-from pipeline.evaluation.controls import CHANCE, REAL, Rule, check_controls, scale_figure, select_withdrawn
+from pipeline.evaluation.controls import CHANCE, REAL, Limit, check_controls, scale_figure, select_withdrawn
 from pipeline.evaluation.controls import SECOND_REAL as SECOND
 from pipeline.evaluation.evaluate import Evaluation
 from pipeline.evaluation.intervals import Figure
 from pipeline.evaluation.metrics import METRICS
 from pipeline.evaluation.report import summarise, summarise_generator
 
-DEMANDS = {name: metric.rules for name, metric in METRICS.items()}
-RULES = [(name, rule) for name, rules in DEMANDS.items() for rule in rules if isinstance(rule, Rule)]
+REQUIREMENTS = {name: metric.requirements for name, metric in METRICS.items()}
+LIMITS = [(name, limit) for name, some in REQUIREMENTS.items() for limit in some if isinstance(limit, Limit)]
 PROMPTS = [prompt(thing, category) for thing in range(6) for category in range(2)]
 SETS_OF_MODEL = ("model", "model, varied", "model, pairs", "model, words", REAL, "real pairs", "real words")
 
@@ -20,15 +20,15 @@ SETS_OF_MODEL = ("model", "model, varied", "model, pairs", "model, words", REAL,
 def honest():
     """A table in which every control does what is demanded, and real clips get 0.9 everywhere."""
     table = {name: {metric: Figure(0.9, 0.8, 1.0, 60) for metric in METRICS} for name in (*SETS_OF_MODEL, SECOND)}
-    for metric, rule in RULES:
-        value = 0.0 if rule.side == "below" else 3.0
-        table.setdefault(rule.control, {})[metric] = Figure(value, value, value, 60)
+    for metric, limit in LIMITS:
+        value = 0.0 if limit.side == "below" else 3.0
+        table.setdefault(limit.control, {})[metric] = Figure(value, value, value, 60)
     table[CHANCE] = {metric: Figure(0.05, 0.0, 0.1, 60) for metric in METRICS}
     return table
 
 
 def check(table, prompts=PROMPTS):
-    return check_controls(table, DEMANDS, measured(5 * len(prompts), prompts=[*prompts] * 5), 31)
+    return check_controls(table, REQUIREMENTS, measured(5 * len(prompts), prompts=[*prompts] * 5), 31)
 
 
 def summarise_table(table, clips=None):
@@ -42,12 +42,12 @@ def test_honest_controls_withdraw_nothing():
     assert summarise_table(honest())["joint_accuracy"].value == 0.9
 
 
-@pytest.mark.parametrize(("metric", "rule"), RULES, ids=lambda part: getattr(part, "control", part))
-def test_a_control_that_does_not_move_withdraws_its_metric(metric, rule):
+@pytest.mark.parametrize(("metric", "limit"), LIMITS, ids=lambda part: getattr(part, "control", part))
+def test_a_control_that_does_not_move_withdraws_its_metric(metric, limit):
     table = honest()
-    table[rule.control][metric] = table[SECOND][metric]._replace(value=0.9, low=0.85)
-    if rule.side == "above" and not rule.of_real:
-        table[rule.control][metric] = Figure(0.5, 0.4, 0.6, 60)
+    table[limit.control][metric] = table[SECOND][metric]._replace(value=0.9, low=0.85)
+    if limit.side == "above" and not limit.of_real:
+        table[limit.control][metric] = Figure(0.5, 0.4, 0.6, 60)
     assert select_withdrawn(check(table)) == {metric}
 
 
@@ -69,12 +69,12 @@ def test_what_shuffled_captions_do_not_bring_to_chance_is_null_in_the_headline(m
 
 
 def test_chance_is_what_equal_answers_and_even_ranks_give():
-    demands = {one.metric: one.demand for one in check(honest()) if one.control == CHANCE}
-    assert demands["category_accuracy"] == "at chance, 0.5"
-    assert demands["object_accuracy"] == "at chance, 0.167"
-    assert demands["joint_accuracy"] == "at chance, 0.0833"
+    requirements = {one.metric: one.demand for one in check(honest()) if one.control == CHANCE}
+    assert requirements["category_accuracy"] == "at chance, 0.5"
+    assert requirements["object_accuracy"] == "at chance, 0.167"
+    assert requirements["joint_accuracy"] == "at chance, 0.0833"
     own = 1 / 12
-    assert demands["r_precision_at_2"] == f"at chance, {own + (1 - own) * 2 / 32:.3g}"
+    assert requirements["r_precision_at_2"] == f"at chance, {own + (1 - own) * 2 / 32:.3g}"
 
 
 @pytest.mark.slow

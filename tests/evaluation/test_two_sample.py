@@ -98,7 +98,7 @@ def test_it_is_measured_where_its_controls_and_the_samples_are():
     metrics = {name: METRICS[name] for name in ("two_sample_frames", "two_sample_motion")}
     for metric in metrics.values():
         measured = {*CONTROLS, "model", "model, pairs", SECOND_REAL, "given/"} - set(metric.spared)
-        assert {rule.control for rule in metric.rules} | {"model", SECOND_REAL, "given/"} <= measured
+        assert {limit.control for limit in metric.requirements} | {"model", SECOND_REAL, "given/"} <= measured
         assert TRAIN_COPY in metric.spared
     found = measure_all(metrics, None, None, TRAIN_COPY)
     assert all(figure.value is None and "takes long" in figure.reason for figure in found.values())

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from players import ACTIONS, WORDS, needs_node, run_script
 
-from pipeline.corpus.captions import clean_text
+from pipeline.corpus.captions import normalise_text
 from pipeline.data.sampler import derive_seed, draw_noise
 from pipeline.errors import UserError
 from pipeline.page.widget import SOURCES
@@ -73,7 +73,7 @@ def test_bytes_of_any_number_survive_as_text(length):
 
 def test_captions_have_the_words_of_the_stage():
     read = run_script(("tokens",), "return given.map(tokenize);", TEXTS)
-    assert [tuple(words) for words in read] == [tokenize(clean_text(text)) for text in TEXTS]
+    assert [tuple(words) for words in read] == [tokenize(normalise_text(text)) for text in TEXTS]
 
 
 def test_objects_are_found_alike():
@@ -123,7 +123,7 @@ def test_a_misspelt_word_is_said_with_the_word_it_is_like():
 def test_a_caption_that_cannot_be_read_is_told(text, told):
     assert read(text)["error"].startswith(told)
     with pytest.raises(UserError):
-        encoded = encode(clean_text(text), Vocabulary(WORDS, actions=ACTIONS), 12)
+        encoded = encode(normalise_text(text), Vocabulary(WORDS, actions=ACTIONS), 12)
         raise UserError("as `t2v sample` says") if len(encoded.unknown) == 2 else AssertionError(encoded)
 
 

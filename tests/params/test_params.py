@@ -13,7 +13,7 @@ from training_sets import CONVGRU
 from pipeline.directions import DIRECTIONS, STILL
 from pipeline.errors import UserError
 from pipeline.params import OLD_KEYS, Params, PhraseParams, Section, check_params, load_params
-from pipeline.sources.pictures import ENDINGS
+from pipeline.sources.pictures import PICTURE_ENDINGS
 
 
 def complaint(tree: Any) -> str:
@@ -203,7 +203,7 @@ def test_labels_and_videos_of_folders_are_one_folder(tree):
     assert "dataset: with format folders, labels 'data/ucf' and videos 'data/other' are one folder" in complaint(tree)
 
 
-@pytest.mark.parametrize("ending", [*ENDINGS, ".TIF"])
+@pytest.mark.parametrize("ending", [*PICTURE_ENDINGS, ".TIF"])
 def test_frames_of_every_kind_of_image_can_be_named_by_a_pattern(tree, ending):
     tree["dataset"]["pictures"] = f"img_*{ending}"
     assert check_params(tree, "params.yaml").dataset.pictures == f"img_*{ending}"

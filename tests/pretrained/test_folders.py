@@ -10,7 +10,7 @@ from pretrained_files import SIDE, processor_of, transformers, write_clip, write
 from safetensors.torch import load_file, save_file
 
 from pipeline.errors import UserError
-from pipeline.pretrained import CLIP, NETWORKS, PLACES, VJEPA2, VideoMAE, load_networks
+from pipeline.pretrained import CLIP, NETWORK_PATHS, NETWORKS, VJEPA2, VideoMAE, load_networks
 from pipeline.pretrained.preprocessing import read_preprocessor
 
 CPU = torch.device("cpu")
@@ -139,7 +139,9 @@ def test_the_order_of_frames_is_nothing_to_clip(weights):
 
 def test_what_lies_in_the_folder_is_loaded_and_what_does_not_is_left_out(weights, tmp_path):
     found = load_networks(weights, CPU)
-    assert {name: type(network) for name, network in found.items()} == {PLACES[name]: KINDS[name] for name in KINDS}
+    assert {name: type(network) for name, network in found.items()} == {
+        NETWORK_PATHS[name]: KINDS[name] for name in KINDS
+    }
     assert load_networks(tmp_path, CPU) == load_networks(tmp_path / "gone", CPU) == {}
     digests = {network.digest for network in found.values()}
     assert len(digests) == 3

@@ -7,7 +7,7 @@ from pretrained_files import TinyI3D, write_i3d
 from torch import Tensor, nn
 
 from pipeline.errors import UserError
-from pipeline.pretrained import I3D, I3D_FEATURES, I3D_LEAST_FRAMES
+from pipeline.pretrained import I3D, I3D_FEATURES, I3D_MIN_FRAMES
 
 CPU = torch.device("cpu")
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit")
@@ -35,8 +35,8 @@ def test_features_are_those_of_the_raw_file_called_with_all_switches(tmp_path):
 
 def test_clips_of_fewer_frames_than_it_can_halve_are_refused_with_the_number(tmp_path):
     network = I3D(write_i3d(tmp_path / "i3d.pt"), CPU)
-    assert network.find_obstacle(I3D_LEAST_FRAMES) == ""
-    assert network.find_obstacle(I3D_LEAST_FRAMES - 1) == "clips of 9 frames, I3D needs 10"
+    assert network.find_obstacle(I3D_MIN_FRAMES) == ""
+    assert network.find_obstacle(I3D_MIN_FRAMES - 1) == "clips of 9 frames, I3D needs 10"
 
 
 def test_other_weights_have_another_digest(tmp_path):

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pipeline.compute.isolation import find_missing
 from pipeline.errors import UserError
-from pipeline.pretrained import PLACES, list_networks, load_networks, sandboxed
+from pipeline.pretrained import NETWORK_PATHS, list_networks, load_networks, sandboxed
 from pipeline.pretrained.sandboxed import SandboxedNetwork, load_sandboxed_networks
 
 CPU = torch.device("cpu")
@@ -55,7 +55,7 @@ def compare(folder, frames):
 
 
 def test_i3d_describes_clips_by_the_same_bytes_inside(tmp_path):
-    write_i3d(tmp_path / PLACES["i3d"])
+    write_i3d(tmp_path / NETWORK_PATHS["i3d"])
     compare(tmp_path, (9, 10))
 
 
@@ -77,7 +77,7 @@ def test_a_torchscript_program_reads_a_secret_outside_and_not_inside(tmp_path):
     secret.parent.mkdir()
     secret.write_bytes(SECRET)
     folder = tmp_path / "weights"
-    write_i3d(folder / PLACES["i3d"], ReadingI3D(str(secret), len(SECRET)))
+    write_i3d(folder / NETWORK_PATHS["i3d"], ReadingI3D(str(secret), len(SECRET)))
     told = load_sandboxed_networks(folder, CPU, "off")["i3d"].extract_all(clips(1))
     assert bytes(told[0, : len(SECRET)].astype(np.uint8)) == SECRET
     inside = load_sandboxed_networks(folder, CPU, "require")["i3d"]
@@ -102,7 +102,7 @@ def test_a_torchscript_program_reads_a_secret_outside_and_not_inside(tmp_path):
 )
 def test_a_child_that_is_taken_over_gives_no_features(tmp_path, monkeypatch, attempt, told):
     (tmp_path / "secret").write_bytes(SECRET)
-    path = write_i3d(tmp_path / "weights" / PLACES["i3d"])
+    path = write_i3d(tmp_path / "weights" / NETWORK_PATHS["i3d"])
     monkeypatch.setattr(sandboxed, "SECONDS", 1.0)
     monkeypatch.setattr(
         sandboxed, "NetworkFunction", lambda name, path, _: take_over(name, path, attempt, str(tmp_path / "secret"))
@@ -115,7 +115,7 @@ def test_a_child_that_is_taken_over_gives_no_features(tmp_path, monkeypatch, att
 
 
 def test_all_clips_are_described_by_as_many_values(tmp_path):
-    path = write_i3d(tmp_path / PLACES["i3d"])
+    path = write_i3d(tmp_path / NETWORK_PATHS["i3d"])
     function = sandboxed.NetworkFunction("i3d", path, 1)
     function.check(sandboxed.Question(captions=("a",)), "answer", "", bytearray(16))
     with pytest.raises(sandboxed.BadAnswer, match="24 bytes of features of 1 rows"):
@@ -124,13 +124,13 @@ def test_all_clips_are_described_by_as_many_values(tmp_path):
 
 @pytest.mark.parametrize("mode", ["off", "require"])
 def test_a_file_that_is_no_network_is_named_as_well_inside(tmp_path, mode):
-    (tmp_path / PLACES["i3d"]).write_bytes(b"no network")
+    (tmp_path / NETWORK_PATHS["i3d"]).write_bytes(b"no network")
     with pytest.raises(UserError, match=r"i3d_torchscript\.pt: not a TorchScript file"):
         load_sandboxed_networks(tmp_path, CPU, mode)
 
 
 def test_a_gpu_is_used_outside_which_is_told_or_refused(tmp_path, monkeypatch, capsys):
-    write_i3d(tmp_path / PLACES["i3d"])
+    write_i3d(tmp_path / NETWORK_PATHS["i3d"])
     monkeypatch.setattr(sandboxed, "load_networks", lambda folder, device: {folder.name: device.type})
     gpu = torch.device("cuda", 0)
     assert load_sandboxed_networks(tmp_path, gpu, "off") == {tmp_path.name: "cuda"}
@@ -143,7 +143,7 @@ def test_a_gpu_is_used_outside_which_is_told_or_refused(tmp_path, monkeypatch, c
 
 
 def test_the_child_ends_with_its_network(tmp_path):
-    network = SandboxedNetwork("i3d", write_i3d(tmp_path / PLACES["i3d"]), "require")
+    network = SandboxedNetwork("i3d", write_i3d(tmp_path / NETWORK_PATHS["i3d"]), "require")
     sandbox = network._sandbox
     assert sandbox._child is not None
     del network

@@ -6,7 +6,7 @@ from provenance import read_provenance
 
 from pipeline.errors import UserError
 from pipeline.rendering import Block, Row, Window, compose_grid, compose_sheet
-from pipeline.rendering.export import ENDINGS, export_samples
+from pipeline.rendering.export import EXPORT_ENDINGS, export_samples
 
 PROVENANCE = {"caption": 'pushing "Müll" from left to right, ж', "seeds": [1, 2], "model": "ab" * 32, "note": "x" * 700}
 
@@ -22,7 +22,7 @@ def rows():
     return [Row("pushing up", [block("seed 1"), block("real clips")])]
 
 
-@pytest.mark.parametrize("ending", ENDINGS)
+@pytest.mark.parametrize("ending", EXPORT_ENDINGS)
 def test_provenance_is_read_back_from_every_kind_of_file(rows, tmp_path, ending):
     path = tmp_path / f"samples{ending}"
     export_samples(rows, path, scale=2, fps=8, provenance=PROVENANCE)
@@ -31,7 +31,7 @@ def test_provenance_is_read_back_from_every_kind_of_file(rows, tmp_path, ending)
     assert told == PROVENANCE
 
 
-@pytest.mark.parametrize("ending", ENDINGS)
+@pytest.mark.parametrize("ending", EXPORT_ENDINGS)
 def test_equal_samples_give_equal_bytes_and_no_other_file(rows, tmp_path, ending):
     for name in ("one", "other"):
         export_samples(rows, tmp_path / f"{name}{ending}", scale=2, fps=8, provenance=PROVENANCE)
@@ -74,7 +74,7 @@ def test_an_unknown_ending_is_refused_with_the_known_ones(rows, tmp_path, name):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("ending", ENDINGS)
+@pytest.mark.parametrize("ending", EXPORT_ENDINGS)
 def test_an_ending_in_capitals_means_the_same(rows, tmp_path, ending):
     path = tmp_path / f"a{ending.upper()}"
     export_samples(rows, path, scale=2, fps=8, provenance=PROVENANCE)

@@ -15,7 +15,7 @@ from PIL.PngImagePlugin import PngInfo
 from pipeline.errors import UserError
 from pipeline.provenance.media import C2PA_BOX, decode_media, read_facts, read_media, strip_manifest
 from pipeline.rendering import Block, Row, Window
-from pipeline.rendering.export import KINDS, export_samples, has_seal, seal, unseal
+from pipeline.rendering.export import SEALED_ENDINGS, export_samples, has_seal, seal, unseal
 
 PAGE = b"<!doctype html><title>a page</title>\n"
 
@@ -26,14 +26,14 @@ def sealed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sealed")
     frames = np.random.default_rng(1).integers(0, 255, (2, 8, 8, 3), dtype=np.uint8)
     files = {".html": seal(PAGE, ".html")}
-    for kind in set(KINDS) - {".html"}:
+    for kind in set(SEALED_ENDINGS) - {".html"}:
         rows = [Row("title", [Block("seed 1", [Window("", frames)])])]
         export_samples(rows, folder / f"a{kind}", scale=1, fps=8, provenance={"seed": 1})
         files[kind] = (folder / f"a{kind}").read_bytes()
     return files
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", SEALED_ENDINGS)
 def test_a_seal_comes_off_and_goes_on_again(sealed, kind):
     bare = unseal(sealed[kind], kind)
     assert bare is not None and len(bare) < len(sealed[kind])
@@ -41,7 +41,7 @@ def test_a_seal_comes_off_and_goes_on_again(sealed, kind):
     assert not has_seal(bare, kind) and unseal(bare, kind) is None
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", SEALED_ENDINGS)
 def test_every_changed_bit_shows(sealed, kind):
     data, rng = sealed[kind], np.random.default_rng(2)
     ends = [*range(min(40, len(data))), *range(max(0, len(data) - 120), len(data))]
@@ -51,7 +51,7 @@ def test_every_changed_bit_shows(sealed, kind):
         assert unseal(bytes(changed), kind) is None, place
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", SEALED_ENDINGS)
 def test_a_file_without_a_seal_has_none(kind):
     for data in (b"", b"x", b"x" * 500):
         assert not has_seal(data, kind) and unseal(data, kind) is None
@@ -83,7 +83,7 @@ def test_ffmpeg_has_nothing_to_say_against_a_sealed_file(sealed, tmp_path, kind)
     assert (answer.returncode, answer.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("kind", sorted({*KINDS} - {".mp4", ".html"}))
+@pytest.mark.parametrize("kind", sorted({*SEALED_ENDINGS} - {".mp4", ".html"}))
 def test_a_file_with_changed_bytes_is_read_as_far_as_it_can_be(sealed, tmp_path, kind):
     data, rng = sealed[kind], np.random.default_rng(3)
     facts = read_facts(data, kind)

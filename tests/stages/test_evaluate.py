@@ -21,7 +21,7 @@ from pipeline.evaluation import evaluate as evaluation
 from pipeline.evaluation.metrics import METRICS
 from pipeline.files import digest_file
 from pipeline.inference import Model
-from stages.evaluate_model import Places, evaluate_model
+from stages.evaluate_model import InputFolders, evaluate_model
 
 pytestmark = pytest.mark.slow
 short = pytest.fixture(scope="module", autouse=True)(shorten_evaluations)
@@ -57,7 +57,9 @@ def data(tmp_path_factory):
 
 def evaluate(data, out, networks=None, options=None, **places):
     folders = {name: data / name for name in ("labels", "clips", "captions", "model", "judge")} | places
-    evaluate_model(Places(**folders), out, out.parent / f"{out.name}.json", options or evaluating(), networks or {})
+    evaluate_model(
+        InputFolders(**folders), out, out.parent / f"{out.name}.json", options or evaluating(), networks or {}
+    )
     return json.loads((out.parent / f"{out.name}.json").read_text())
 
 
@@ -196,7 +198,7 @@ def test_new_words_need_vectors(data, tmp_path):
     folders = {name: data / name for name in ("labels", "clips", "captions", "model", "judge")}
     with pytest.raises(UserError, match=r"no such file, but evaluate\.new_words needs it; see tokenize\.embeddings"):
         options = evaluating().model_copy(update={"new_words": ["cup"]})
-        evaluate_model(Places(**folders), tmp_path / "one", tmp_path / "one.json", options, {})
+        evaluate_model(InputFolders(**folders), tmp_path / "one", tmp_path / "one.json", options, {})
 
 
 def test_what_real_clips_of_held_out_words_get_is_their_ceiling(data, evaluated, tmp_path):

@@ -19,7 +19,7 @@ from pipeline.inference import Model
 from pipeline.onnx.graph import Graph
 from pipeline.params import SamplingParams
 from pipeline.sampling import VideoModel, from_pretrained
-from stages.evaluate_model import Places, evaluate_model
+from stages.evaluate_model import InputFolders, evaluate_model
 from stages.export_onnx import export_onnx
 from stages.render_samples import render_samples
 
@@ -54,7 +54,7 @@ def test_no_discriminator_is_kept(data):
 
 
 def test_it_is_evaluated_without_a_discriminator_and_the_protocol_says_the_steps(data, tmp_path):
-    places = Places(**{name: data / name for name in PLACES})
+    places = InputFolders(**{name: data / name for name in PLACES})
     evaluate_model(places, tmp_path / "one", tmp_path / "one.json", evaluating(), {}, sampling(2, 1.5))
     told, intervals = (json.loads((tmp_path / name).read_text()) for name in ("one.json", "one/intervals.json"))
     assert told["diversity_pixels"] is not None

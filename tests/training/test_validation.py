@@ -11,8 +11,8 @@ from training_sets import LEFT, RIGHT, moving_square
 
 from pipeline.data.dataset import to_training
 from pipeline.training.validation import (
-    LEAST,
-    RealClips,
+    MIN_CLIPS,
+    ValidationClips,
     ValidationSet,
     compute_features,
     eval_mode,
@@ -39,7 +39,7 @@ def squares(count, direction=None, seed=0):
 
 
 def few(frames, moves):
-    return RealClips(moves, frames, torch.arange(len(frames))[:, None])
+    return ValidationClips(moves, frames, torch.arange(len(frames))[:, None])
 
 
 class Drawn:
@@ -105,7 +105,7 @@ def test_the_share_of_samples_that_move_as_their_caption_says():
 
 def test_without_enough_captions_that_say_a_direction_there_is_no_share_of_them():
     frames, moves = squares(24)
-    said = moves[: LEAST - 1] + [""] * (24 - LEAST + 1)
+    said = moves[: MIN_CLIPS - 1] + [""] * (24 - MIN_CLIPS + 1)
     row = ValidationSet(1, few(frames, said), few(frames, said), 8).measure(networks(frames))
     assert "val/motion_direction" not in row
     assert {"val/discrepancy", "val/discriminator_gap"} < set(row)

@@ -11,7 +11,7 @@ from odd_videos import pack_b_frames, read_packets, repeat_theora, write_avi
 from settings import clip_shape, transcoding
 
 from pipeline.video import DecodeError
-from pipeline.video.container_headers import find_end, find_margins, read_header
+from pipeline.video.container_headers import find_end, find_margins, read_container_header
 from pipeline.video.decode import Part, decode_parts, decode_video
 from pipeline.video.ffmpeg import run
 from pipeline.video.truncation import refuse_truncated
@@ -127,7 +127,7 @@ def test_tracks_of_sound_say_nothing_about_the_last_picture(tmp_path):
     for name in ("loud.mp4", "loud.mkv"):
         path = tmp_path / name
         run(ffmpeg.output(ffmpeg.input(str(pictures)), sound, str(path), vcodec="copy", acodec="aac"), seconds=60)
-        assert find_end(path, read_header(path), 1) == (Fraction(33, 10) if name.endswith("mp4") else None)
+        assert find_end(path, read_container_header(path), 1) == (Fraction(33, 10) if name.endswith("mp4") else None)
         for decoder in DECODERS:
             assert read_numbers(path, 13, decoder) == choose(TENTHS, 33, 13)
 
@@ -167,7 +167,7 @@ def test_frames_that_are_repeated_stand_still(tmp_path, codec):
         packets = zip(read_packets(steady), REPEATS, strict=True)
         chunks = [part for packet, count in packets for part in (packet, *[b""] * count)]
         path = write_avi(tmp_path / "odd.avi", chunks, {"mjpeg": b"MJPG", "mpeg4": b"FMP4"}[codec], 10, 64)
-    assert find_end(path, read_header(path), 0) == Fraction(31, 10)
+    assert find_end(path, read_container_header(path), 0) == Fraction(31, 10)
     for decoder in DECODERS:
         assert read_numbers(path, 13, decoder) == choose(PLACES, 31, 13)
         assert read_numbers(path, 4, decoder, seconds=3.1) == choose(PLACES, 31, 4)
@@ -211,7 +211,7 @@ def test_an_altered_header_states_any_end_or_none(tmp_path, name):
         path.write_bytes(changed[: rng.integers(len(data) // 2, len(data))])
         with suppress(DecodeError):
             refuse_truncated(path)
-        header = read_header(path)
+        header = read_container_header(path)
         end = find_end(path, header, 1)
         assert end is None or isinstance(end, Fraction)
         assert min(find_margins(header, 0)) >= 0

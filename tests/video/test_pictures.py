@@ -13,7 +13,7 @@ from pipeline.sources import open_video
 from pipeline.sources.common import SourceFault
 from pipeline.video import DecodeError
 from pipeline.video.decode import DecodedVideo, Part, decode_parts, decode_video
-from pipeline.video.picture_reader import read_header
+from pipeline.video.picture_reader import read_picture_header
 from pipeline.video.timeline import ShortClip
 
 DECODERS = ("in_process", "ffmpeg")
@@ -228,17 +228,17 @@ def test_headers_say_what_another_reader_says(kind, lossless, orientation):
     exif, file = Image.Exif(), io.BytesIO()
     exif[0x10F], exif[0x112] = "a maker", orientation
     draw_picture(1, (35, 51)).save(file, kind, exif=exif, **({"lossless": lossless} if kind == "WEBP" else {}))
-    header = read_header(file.getvalue())
+    header = read_picture_header(file.getvalue())
     assert header[1:] == (51, 35, orientation)
     for length in (0, 3, 9, 15):
         with pytest.raises(DecodeError):
-            read_header(file.getvalue()[:length])
+            read_picture_header(file.getvalue()[:length])
 
 
 def test_rows_of_a_bitmap_may_go_down_and_the_oldest_header_has_short_sides():
     info = b"BM" + bytes(12) + struct.pack("<I2i", 40, 51, -35)
     core = b"BM" + bytes(12) + struct.pack("<I2H", 12, 51, 35)
-    assert read_header(info) == read_header(core) == ("bmp", 51, 35, 1)
+    assert read_picture_header(info) == read_picture_header(core) == ("bmp", 51, 35, 1)
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
@@ -251,10 +251,10 @@ def test_a_stack_of_images_in_one_file_is_no_frame_unless_it_holds_smaller_copie
     first = pack({0x100: 51, 0x101: 35, 0x111: 0}, 8 + 42)
     content = {"<": b"II*\0", ">": b"MM\0*"}[order] + struct.pack(f"{order}I", 8) + first + pack({0xFE: subfile}, 0)
     if not told:
-        assert read_header(content) == ("tiff", 51, 35, 1)
+        assert read_picture_header(content) == ("tiff", 51, 35, 1)
         return
     with pytest.raises(DecodeError, match=told):
-        read_header(content)
+        read_picture_header(content)
 
 
 @pytest.mark.parametrize("decoder", DECODERS)
@@ -271,11 +271,11 @@ def test_a_tiff_in_a_compression_that_is_not_decoded_right_says_how_to_save_it(c
     file = io.BytesIO()
     draw_picture(1).save(file, "TIFF", compression=compression)
     with pytest.raises(DecodeError, match=f"TIFF with compression {number}; save it with LZW, deflate or none"):
-        read_header(file.getvalue())
+        read_picture_header(file.getvalue())
 
 
 def test_a_tiff_in_tiles_says_how_to_save_it():
     entries = [(0x100, 64), (0x101, 48), (0x144, 200)]
     packed = b"".join(struct.pack("<2H2I", tag, 4, 1, value) for tag, value in entries)
     with pytest.raises(DecodeError, match="stored in tiles, which FFmpeg does not read; save it with strips"):
-        read_header(b"II*\0" + struct.pack("<IH", 8, len(entries)) + packed + bytes(4))
+        read_picture_header(b"II*\0" + struct.pack("<IH", 8, len(entries)) + packed + bytes(4))

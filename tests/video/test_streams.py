@@ -11,7 +11,7 @@ from PIL import Image
 from settings import clip_shape, transcoding
 from videos import draw
 
-from pipeline.video.container_headers import Margins, find_margins, read_header
+from pipeline.video.container_headers import Margins, find_margins, read_container_header
 from pipeline.video.decode import decode_video
 from pipeline.video.ffmpeg import run
 
@@ -119,7 +119,7 @@ def read_size(data, at):
 @pytest.mark.parametrize("name", CROPPED)
 def test_margins_that_a_container_states_are_not_shown(tmp_path, name):
     path = crop(tmp_path, name)
-    assert find_margins(read_header(path), 0) == CROPPED[name]
+    assert find_margins(read_container_header(path), 0) == CROPPED[name]
     left, right, top, bottom = CROPPED[name]
     clip = decode(path, 48 - top - bottom, 64 - left - right)
     assert np.array_equal(clip, decode(path, 48 - top - bottom, 64 - left - right, decoder="ffmpeg"))
@@ -134,9 +134,9 @@ def test_margins_that_a_container_states_are_not_shown(tmp_path, name):
 
 def test_a_container_without_margins_or_no_container_has_none(tmp_path):
     (tmp_path / "text").write_text("moov")
-    assert find_margins(read_header(tmp_path / "text"), 0) == Margins()
+    assert find_margins(read_container_header(tmp_path / "text"), 0) == Margins()
     for name in ("plain.mp4", "plain.mkv", "plain.ts"):
-        assert find_margins(read_header(draw(tmp_path / name, shape="64x48", **SHARP)), 0) == Margins()
+        assert find_margins(read_container_header(draw(tmp_path / name, shape="64x48", **SHARP)), 0) == Margins()
 
 
 @pytest.mark.parametrize("decoder", DECODERS)

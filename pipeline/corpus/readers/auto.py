@@ -24,7 +24,7 @@ from pipeline.corpus.readers import (
     spreadsheets,
     via,
 )
-from pipeline.corpus.readers.cells import FORMATS, TEXT, list_tables, read_header
+from pipeline.corpus.readers.cells import FORMATS, TEXT, list_column_names, list_tables
 from pipeline.corpus.readers.containers import find_first_container, is_shard, list_near_files
 from pipeline.corpus.readers.folders import find_naming, walk
 from pipeline.corpus.readers.guess import IDS, PATHS, evidently_labels, find_caption, find_column
@@ -34,10 +34,8 @@ from pipeline.corpus.video_names import has_video_ending
 from pipeline.errors import UserError
 from pipeline.files import refuse_lfs_pointer
 from pipeline.params import DatasetParams
-from pipeline.sources.archives import ENDINGS as ARCHIVES
-from pipeline.sources.archives import is_archive
-from pipeline.sources.tables import ENDINGS as TABLES
-from pipeline.sources.tables import find_bytes_columns
+from pipeline.sources.archives import ARCHIVE_ENDINGS, is_archive
+from pipeline.sources.tables import TABLE_ENDINGS, find_bytes_columns
 
 TOOLS_BY_BYTES = {"elan": elan, "cvat": cvat}
 TOOLS_BY_CONTENT = {"label_studio": label_studio, "via": via, "boris": boris}  # JSON, or the first lines of a table
@@ -157,10 +155,10 @@ def _read_content(path: Path, ending: str) -> Any:
 
 def _detect_container(labels: Path) -> Detected:
     """The format of files that contain videos and labels; None if the first one does not."""
-    shard = find_first_container(labels, ARCHIVES)
+    shard = find_first_container(labels, ARCHIVE_ENDINGS)
     if shard and is_shard(shard):
         return "webdataset", f"{shard.name} holds videos with texts, JSON or classes of the same names"
-    path = find_first_container(labels, TABLES)
+    path = find_first_container(labels, TABLE_ENDINGS)
     if path and (columns := find_bytes_columns(path)):
         return "parquet", f"{path.name} has bytes in the column {columns[0]}"
     return None
@@ -237,7 +235,7 @@ def _detect_file(path: Path, dataset: DatasetParams) -> Detected:
     if is_archive(path.name):
         return "folders", "it is an archive"
     if ending in FORMATS or (ending == TEXT and evidently_labels(path, dataset)):
-        header = read_header(path, dataset.delimiter)
+        header = list_column_names(path, dataset.delimiter)
         named = next(filter(metadata.NAMING.fullmatch, header), None)
         if named and dataset.columns.path not in header:
             return "metadata", f"it has a column {named}"

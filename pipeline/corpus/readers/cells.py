@@ -62,7 +62,7 @@ def split_names(line: str, sign: str) -> list[str]:
     return [name.strip() for name in next(csv.reader([line], delimiter=sign, skipinitialspace=True), [])]
 
 
-def read_header(path: Path, delimiter: str | None = None) -> list[str]:
+def list_column_names(path: Path, delimiter: str | None = None) -> list[str]:
     """The column names of a table; for JSON lines, those of the first row. Raises UserError as `read_cells` does."""
     if is_table(path):
         return read_column_names(path)
@@ -170,8 +170,8 @@ def suggest_delimiter(header: Sequence[str], sign: str) -> str:
     line = sign.join(header)
     for name, other in DELIMITERS.items():
         if other in SHOWN and other != sign and other in line and len(header) == 1:
-            told = f"they are separated by {other!r}, not {sign!r}: the delimiter is wrong, set dataset.delimiter: "
-            return f"; {told}{name}. A list without names of columns is read by dataset.format lists"
+            fault = f"they are separated by {other!r}, not {sign!r}: the delimiter is wrong, set dataset.delimiter: "
+            return f"; {fault}{name}. A list without names of columns is read by dataset.format lists"
     return ""
 
 

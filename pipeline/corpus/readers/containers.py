@@ -20,15 +20,15 @@ from pipeline.corpus.groups import keep_together
 from pipeline.corpus.readers.cells import Columns, LocatedCells, find_columns
 from pipeline.corpus.readers.classes import number_names, read_named_classes
 from pipeline.corpus.readers.json_files import list_cells
-from pipeline.corpus.readers.table import Table, list_columns, make_rows, refuse_numbers
+from pipeline.corpus.readers.table import Table, list_columns, make_table_rows, refuse_numbers
 from pipeline.corpus.text_files import decode_text
 from pipeline.corpus.video_names import has_video_ending, is_hidden
 from pipeline.errors import UserError
 from pipeline.params import DatasetParams
-from pipeline.sources.archives import ENDINGS, Archive, open_archive
+from pipeline.sources.archives import ARCHIVE_ENDINGS, Archive, open_archive
 from pipeline.sources.common import SourceFault
-from pipeline.sources.tables import ENDINGS as TABLES
 from pipeline.sources.tables import (
+    TABLE_ENDINGS,
     count_group_rows,
     find_bytes_columns,
     is_cache,
@@ -50,9 +50,11 @@ DONE = "success"  # status of a download, in the table of video2dataset next to 
 
 def read_webdataset(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
     """All rows, shard by shard; samples without a video and failed downloads are included, to be dropped."""
-    shards = _find_containers(labels, ENDINGS)
+    shards = _find_containers(labels, ARCHIVE_ENDINGS)
     if not shards:
-        raise UserError(f"{labels}: neither it nor a folder in it holds {', '.join(ENDINGS)}; see dataset.labels")
+        raise UserError(
+            f"{labels}: neither it nor a folder in it holds {', '.join(ARCHIVE_ENDINGS)}; see dataset.labels"
+        )
     classes = read_named_classes(labels, dataset)
     columns = dataset.columns.model_copy(update={"path": "path"})
     dataset = dataset.model_copy(update={"columns": columns})
@@ -64,7 +66,7 @@ def read_webdataset(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
         numbered = classes if columns.caption == CLASS else {}
         if columns.caption == CLASS and not classes:
             _refuse_numbers(shard, samples)
-        rows += make_rows(table, dataset, named, list_cells(shard, samples, named), numbered)
+        rows += make_table_rows(table, dataset, named, list_cells(shard, samples, named), numbered)
     rows = keep_together(rows, [_name_sample(row.video) for row in rows])  # views of one scene
     return rows if columns.id else number_repeats(rows)
 
@@ -77,20 +79,20 @@ def is_shard(path: Path) -> bool:
 
 def read_samples(shard: Path, videos: str) -> Iterator[dict[str, Any]]:
     """The cells of each video in a shard, by column name."""
-    archive, place = _open(shard), _place_container(shard, videos)
+    archive, address = _open(shard), _address_container(shard, videos)
     for key, sample in _group(archive).items():
         cells = _read_json(archive, sample["json"]) if "json" in sample else {}
         cells |= {ending: _read_text(archive, sample[ending]).strip() for ending in TEXTS if ending in sample}
         cells |= {"caption": cells["txt"]} if "txt" in sample else {}
         for name in _find_videos(sample) or [key]:
-            yield {**cells, KEY: key, "path": f"{place}/{name}".lstrip("/")}
+            yield {**cells, KEY: key, "path": f"{address}/{name}".lstrip("/")}
 
 
 def read_parquet(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
     """All rows, table by table. Raises UserError if a table has no column of bytes, or several."""
-    tables = _find_containers(labels, TABLES)
+    tables = _find_containers(labels, TABLE_ENDINGS)
     if not tables:
-        raise UserError(f"{labels}: neither it nor a folder in it holds {', '.join(TABLES)}; see dataset.labels")
+        raise UserError(f"{labels}: neither it nor a folder in it holds {', '.join(TABLE_ENDINGS)}; see dataset.labels")
     classes = read_named_classes(labels, dataset)
     rows: list[LabelRow] = []
     for path in tables:
@@ -101,7 +103,7 @@ def read_parquet(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
         table = Table(path, split=_find_container_split(path))
         own = dataset.model_copy(update={"columns": changed})
         numbered = classes or number_names(path, dataset.columns.caption)
-        rows += make_rows(table, own, {**named, "path": "path"}, cells, numbered)
+        rows += make_table_rows(table, own, {**named, "path": "path"}, cells, numbered)
     refuse_numbers(rows)
     return rows if dataset.columns.id else number_repeats(rows)
 
@@ -143,7 +145,7 @@ def _is_wanted(name: str, endings: tuple[str, ...]) -> bool:
     return name.lower().endswith(endings) and name[0] != "." and not is_cache(name)
 
 
-def _place_container(path: Path, videos: str) -> str:
+def _address_container(path: Path, videos: str) -> str:
     """The path relative to the videos folder; empty if it is that. Raises UserError if it is outside."""
     here, root = _resolve(path), _resolve(Path(videos))
     if not here.is_relative_to(root):
@@ -226,7 +228,7 @@ def _read_failures(shard: Path, videos: str) -> Iterator[dict[str, Any]]:
     for key, status, *caption in zip(*read_columns(table, ["key", "status", *captions]), strict=True):
         if status != DONE:
             text = caption[0] if caption and caption[0] else f"download: {status}"
-            yield {"caption": text, KEY: key, "path": f"{_place_container(shard, videos)}/{key}.mp4"}
+            yield {"caption": text, KEY: key, "path": f"{_address_container(shard, videos)}/{key}.mp4"}
 
 
 def _choose_column(path: Path, dataset: DatasetParams) -> str:
@@ -249,13 +251,13 @@ def _read_table_cells(path: Path, column: str, named: Columns, videos: str) -> I
     width = len(str(count))
     files = list_paths_instead(path, column)
     # Only bytes in the table require it to be in the videos folder; files named in it do not.
-    place = _place_container(path, videos) if len(files) < count else ""
+    address = _address_container(path, videos) if len(files) < count else ""
     root = _find_root(path, list(files.values()), videos)
     if files:
-        told = f"{len(files)} of {count} cells of {column} hold the path of a video in place of its bytes"
-        print(f"filter: {path}: {told}{root and f', from {root} on'}", file=sys.stderr)
+        message = f"{len(files)} of {count} cells of {column} hold the path of a video in place of its bytes"
+        print(f"filter: {path}: {message}{root and f', from {root} on'}", file=sys.stderr)
     for number in range(count):
-        inside = f"{place}/{column}/{number:0{width}}".lstrip("/")
+        inside = f"{address}/{column}/{number:0{width}}".lstrip("/")
         video = root + files[number] if number in files else inside
         yield f"row {number + 1}", (*(listed[number] for listed in cells), video)
 

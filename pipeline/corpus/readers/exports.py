@@ -165,17 +165,21 @@ def find_exports(labels: Path, endings: Collection[str], tool: str) -> list[Expo
     return [Export(labels / file, splits.get(top, "all")) for file, top in zip(found, tops, strict=True)]
 
 
-def make_rows(export: Export, parts: Iterable[LabelledPart], media: MediaFiles, around: float | None) -> list[LabelRow]:
+def make_part_rows(
+    export: Export, parts: Iterable[LabelledPart], media: MediaFiles, around: float | None
+) -> list[LabelRow]:
     """A row for each part, in order; a point in time becomes a part of `around` seconds on each side, if set."""
     rows = []
     for number, part in enumerate(parts, 1):
         segment, fault = _read_segment(part, around)
         category = ONLY_CATEGORY if part.category is None else part.category
         caption = spell_out(category) if part.caption is None else part.caption
-        place = (export.path.name, f"entry {number}")
+        location = (export.path.name, f"entry {number}")
         video = media.find(part.video)
-        split = read_split(part.split.strip()[:LONGEST_SPLIT], export.split, export.path, place[1])
-        row = make_path_row(video.removeprefix(ANYWHERE), caption, category, split, place, segment, fault, part.group)
+        split = read_split(part.split.strip()[:LONGEST_SPLIT], export.split, export.path, location[1])
+        row = make_path_row(
+            video.removeprefix(ANYWHERE), caption, category, split, location, segment, fault, part.group
+        )
         rows.append(row._replace(video=video))
     return rows
 
@@ -208,7 +212,7 @@ def read_exports(
         raise UserError(f"{detail}; set it to {'path' if unused[0] == 'path' else 'null'}")
     rows = []
     for export in find_exports(labels, endings, tool):
-        rows += make_rows(export, read(export.path), media, dataset.segments.around)
+        rows += make_part_rows(export, read(export.path), media, dataset.segments.around)
     if not rows:
         raise UserError(f"{labels}: the export of {tool} holds no labels; see dataset.labels")
     return number_repeats(rows)

@@ -38,15 +38,15 @@ def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
     is_one = labels.is_file() and is_archive(labels.name)
     if not labels.is_dir() and not is_one:
         raise UserError(f"{labels}: no such folder of videos; see dataset.labels")
-    places: dict[str, PurePosixPath] = {}  # path -> the path with only the folders of split and class
+    simplified: dict[str, PurePosixPath] = {}  # path -> the path with only the folders of split and class
     videos: list[PurePosixPath] = []
     for file in [WalkedFile(PurePosixPath(""), is_video=False)] if is_one else walk(labels):
         members = _walk_archive(labels, file.path) if is_one or is_archive(file.path.name) else {}
-        places |= members or {str(file.path): file.path}
+        simplified |= members or {str(file.path): file.path}
         videos += members.values() or ([file.path] if file.is_video else [])
-    places.pop(dataset.classes or "", None)
+    simplified.pop(dataset.classes or "", None)
     above, splits = _match_splits(videos)
-    rows = [_make_row(path, place, above, splits) for path, place in places.items()]
+    rows = [_make_row(path, short, above, splits) for path, short in simplified.items()]
     named, key = find_naming(list(map(str, videos)), dataset)
     if not named and videos and not any(row.template for row in rows):
         told = f"{videos[0]} and all other videos lie in no sub-folder, whose name would be their category"

@@ -6,14 +6,14 @@ from itertools import chain
 from pathlib import Path
 
 from pipeline.corpus.readers import json_files, lists, metadata, sidecar, table
-from pipeline.corpus.readers.cells import list_tables, read_header
+from pipeline.corpus.readers.cells import list_column_names, list_tables
 from pipeline.corpus.readers.containers import find_first_container, read_samples
 from pipeline.corpus.segments import adopt_unit, counts_frames, find_segment_columns, is_in_one, is_start
 from pipeline.corpus.video_names import ANYWHERE
 from pipeline.errors import UserError
 from pipeline.params import ColumnParams, DatasetParams
-from pipeline.sources.archives import ENDINGS as ARCHIVES
-from pipeline.sources.tables import ENDINGS as TABLES
+from pipeline.sources.archives import ARCHIVE_ENDINGS
+from pipeline.sources.tables import TABLE_ENDINGS
 
 # Names of columns in lower case without blanks, hyphens and underscores, most likely first.
 PATHS = ("path", "filepath", "videopath", "clippath", "filename", "videofilename", "videofile", "file", "video", "clip")
@@ -111,7 +111,7 @@ def _read_names(path: Path, dataset: DatasetParams) -> list[str]:
     """The column names of a table or JSON file. Raises UserError if it is broken."""
     if path.suffix.lower() == ".json":
         return json_files.list_names(path, json_files.read_content(path))
-    return read_header(path, dataset.delimiter)
+    return list_column_names(path, dataset.delimiter)
 
 
 def _try_names(path: Path, dataset: DatasetParams) -> list[str]:
@@ -125,7 +125,7 @@ def _try_names(path: Path, dataset: DatasetParams) -> list[str]:
 def _find_first_file(labels: Path, format_name: str, dataset: DatasetParams) -> Path | None:
     """The first file of the labels; None if there is none."""
     if format_name in ("webdataset", "parquet"):
-        return find_first_container(labels, ARCHIVES if format_name == "webdataset" else TABLES)
+        return find_first_container(labels, ARCHIVE_ENDINGS if format_name == "webdataset" else TABLE_ENDINGS)
     if not labels.is_dir():
         return labels
     if format_name == "metadata":

@@ -18,7 +18,7 @@ from typing import Any
 from pipeline.corpus import LabelRow, find_split, number_repeats, parse_split
 from pipeline.corpus.readers.cells import Columns, LocatedCells, find_columns, holds_cell, look_up
 from pipeline.corpus.readers.classes import read_named_classes
-from pipeline.corpus.readers.table import Table, list_columns, make_rows, refuse_numbers
+from pipeline.corpus.readers.table import Table, list_columns, make_table_rows, refuse_numbers
 from pipeline.corpus.text_files import open_text
 from pipeline.corpus.video_names import has_video_ending, split_ending
 from pipeline.errors import UserError
@@ -51,7 +51,7 @@ def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
     for table in _find_tables(labels, dataset):
         own = _adopt_splits(dataset, read_content(table.path))
         named = list_columns(own.columns)
-        rows += make_rows(table, own, named, read_cells(table.path, named), classes)
+        rows += make_table_rows(table, own, named, read_cells(table.path, named), classes)
     refuse_numbers(rows)
     return rows if dataset.columns.id else number_repeats(rows)
 

@@ -18,13 +18,13 @@ from pipeline.corpus import (
     WHOLE,
     LabelRow,
     OfficialSplit,
-    Place,
     Segment,
+    SourceLocation,
     as_text,
     make_id,
     parse_split,
 )
-from pipeline.corpus.readers.cells import read_cells, read_header
+from pipeline.corpus.readers.cells import list_column_names, read_cells
 from pipeline.corpus.video_names import ANYWHERE
 from pipeline.errors import UserError, describe_fault
 from pipeline.files import read_json, refuse_lfs_pointer
@@ -109,8 +109,10 @@ def _choose_cameras(path: Path, features: Mapping[str, Any], dataset: DatasetPar
     cameras = [key for key, kind in kinds.items() if kind == "video" and key not in depth]
     if not cameras:
         pictures = [key for key, kind in kinds.items() if kind == "image"]
-        told = f"its cameras are pictures within data/*.parquet: {', '.join(pictures)}" if pictures else "has no camera"
-        raise UserError(f"{path}: {told}; only sets with videos are read")
+        fault = (
+            f"its cameras are pictures within data/*.parquet: {', '.join(pictures)}" if pictures else "has no camera"
+        )
+        raise UserError(f"{path}: {fault}; only sets with videos are read")
     wanted = str(dataset.columns.path)
     chosen = [camera for camera in cameras if fnmatchcase(camera, wanted)]
     if not chosen and wanted != "path" and dataset.columns.path is not None:
@@ -125,8 +127,10 @@ def _choose_cameras(path: Path, features: Mapping[str, Any], dataset: DatasetPar
 
 
 def _shows_depth(key: str, facts: Mapping[str, Any]) -> bool:
-    told = [facts.get(name) for name in ("info", "video_info")]
-    flags = [value for part in told if isinstance(part, dict) for name, value in part.items() if "is_depth_map" in name]
+    parts = [facts.get(name) for name in ("info", "video_info")]
+    flags = [
+        value for part in parts if isinstance(part, dict) for name, value in part.items() if "is_depth_map" in name
+    ]
     return any(flags) or "depth" in re.split(r"[^a-z]+", key.lower())
 
 
@@ -146,7 +150,7 @@ def _read_tasks(meta: Path) -> dict[int, str]:
     table = next((meta / name for name in ("tasks.parquet", "tasks.jsonl") if (meta / name).is_file()), None)
     if table is None:
         return {}
-    header = read_header(table)
+    header = list_column_names(table)
     text = next((name for name in TASK_COLUMNS if name in header), None)
     if text is None or "task_index" not in header:
         raise UserError(f"{table}: has no columns task_index and task, but {', '.join(header)[:200]}; {REMEDY}")
@@ -164,7 +168,7 @@ def _find_episodes(meta: Path) -> list[Path]:
 
 def _read_episodes(table: Path, info: Info) -> Iterator[tuple[str, dict[str, Any]]]:
     """The position of each episode in the table, and its values by column name."""
-    header = read_header(table)
+    header = list_column_names(table)
     wanted = ["episode_index", "length", "tasks"]
     if info.packed:
         wanted += [f"videos/{camera}/{name}" for camera in info.cameras for name in VIDEO_COLUMNS]
@@ -176,11 +180,13 @@ def _read_episodes(table: Path, info: Info) -> Iterator[tuple[str, dict[str, Any
 
 
 def _make_rows(
-    episode: Mapping[str, Any], info: Info, tasks: Mapping[int, str], dataset: DatasetParams, place: Place
+    episode: Mapping[str, Any], info: Info, tasks: Mapping[int, str], dataset: DatasetParams, location: SourceLocation
 ) -> Iterator[LabelRow]:
     number, length = episode["episode_index"], episode["length"]
     if not isinstance(number, int) or not isinstance(length, int):
-        raise UserError(f"{info.path.parent / place[0]}: {place[1]} has no integer episode_index and length; {REMEDY}")
+        raise UserError(
+            f"{info.path.parent / location[0]}: {location[1]} has no integer episode_index and length; {REMEDY}"
+        )
     listed = episode["tasks"] if isinstance(episode["tasks"], list) else [episode["tasks"]]
     captions = [tasks.get(task, "") if isinstance(task, int) else as_text(task) for task in listed] or [""]
     split, no_split = _find_split(number, info)
@@ -196,7 +202,7 @@ def _make_rows(
                 placeholders=(),
                 objects=(),
                 official_split=split,
-                place=place,
+                location=location,
                 video=video,
                 segment=segment,
                 segment_fault=no_split or fault,

@@ -13,18 +13,18 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from pipeline.corpus import LabelRow, OfficialSplit, Place, find_split, make_path_row, number_repeats
+from pipeline.corpus import LabelRow, OfficialSplit, SourceLocation, find_split, make_path_row, number_repeats
 from pipeline.corpus.readers.cells import DELIMITERS, LocatedCells
 from pipeline.corpus.readers.classes import read_classes, read_named_classes
 from pipeline.corpus.readers.path_patterns import spell_out
-from pipeline.corpus.readers.table import Table, list_columns, make_rows
+from pipeline.corpus.readers.table import Table, list_columns, make_table_rows
 from pipeline.corpus.text_files import read_text_lines
 from pipeline.corpus.video_names import has_video_ending
 from pipeline.errors import UserError
 from pipeline.params import ColumnParams, DatasetParams
 
 ENDINGS = (".txt", ".csv", ".tsv", ".lst", ".list")
-PLACES = {"path": 1, "caption": 2}  # of columns that are not set
+POSITIONS = {"path": 1, "caption": 2}  # of columns that are not set
 BEHIND_ENDING = re.compile(r"(\.\w+)([\t;|, ])")
 NUMBERS = re.compile(r"\d+(?:\s+\d+)*")
 COUNTED = re.compile(r"\s*(\S.*?)\s+\d+\s+(\d+)\s*")  # path, number of frames and class, as in mmaction2
@@ -41,11 +41,11 @@ def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
         raise UserError(f"{labels}: {detail} ({', '.join(ENDINGS)}); see dataset.labels")
     classes = read_named_classes(labels, dataset)
     dataset = dataset.model_copy(update={"columns": place_columns(dataset.columns)})
-    named = {key: int(place) for key, place in list_columns(dataset.columns).items()}
+    named = {key: int(position) for key, position in list_columns(dataset.columns).items()}
     rows: list[LabelRow] = []
     for path, split in lists.items():
         cells = read_cells(path, named, dataset.delimiter, numbered=bool(classes))
-        rows += make_rows(Table(path, split=split), dataset, named, cells, classes)
+        rows += make_table_rows(Table(path, split=split), dataset, named, cells, classes)
     return rows if dataset.columns.id else number_repeats(rows)
 
 
@@ -84,12 +84,12 @@ def end_with_classes(listed: Iterable[Path], classes: Path) -> bool:
 
 def place_columns(columns: ColumnParams) -> ColumnParams:
     """The columns by number. Raises UserError for one given by name."""
-    placed = {key: PLACES.get(key, name) if name == key else name for key, name in columns.model_dump().items()}
-    for key, place in placed.items():
-        if isinstance(place, str):
-            detail = "a list has no names of columns; write the place, 1 for the first"
-            raise UserError(f"dataset.columns.{key} is {place!r}, but {detail}")
-    return ColumnParams(**placed)
+    positions = {key: POSITIONS.get(key, name) if name == key else name for key, name in columns.model_dump().items()}
+    for key, position in positions.items():
+        if isinstance(position, str):
+            detail = "a list has no names of columns; write the position, 1 for the first"
+            raise UserError(f"dataset.columns.{key} is {position!r}, but {detail}")
+    return ColumnParams(**positions)
 
 
 def read_cells(path: Path, named: dict[str, int], delimiter: str | None, *, numbered: bool) -> Iterator[LocatedCells]:
@@ -119,7 +119,7 @@ def _split_lines(
     """
     numbers = [number for number, line in enumerate(lines, 1) if line.strip()]
     lines = [line for line in lines if line.strip()]
-    if sign == " " and numbered and columns == len(PLACES) and all(COUNTED.fullmatch(line) for line in lines):
+    if sign == " " and numbered and columns == len(POSITIONS) and all(COUNTED.fullmatch(line) for line in lines):
         print(f"filter: {path}: of three columns the second is taken for the number of frames", file=sys.stderr)
         counted = ([found[1], found[2]] for line in lines if (found := COUNTED.fullmatch(line)))
         yield from zip(numbers, counted, strict=True)
@@ -148,7 +148,7 @@ def _split_lines(
 def _split_blanks(line: str, columns: int) -> list[str]:
     """The cells of a line; of two columns, the first ends behind the extension of a video, if there is one."""
     ends = (found.end(1) for found in BEHIND_ENDING.finditer(line) if has_video_ending(found[1]))
-    end = next(ends, None) if columns == len(PLACES) else None
+    end = next(ends, None) if columns == len(POSITIONS) else None
     return line.split(None, columns - 1) if end is None else [line[:end].strip(), line[end:].strip()]
 
 
@@ -189,17 +189,19 @@ def read_hmdb51(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
     return rows
 
 
-def _read_ucf_line(line: str, classes: dict[str, str], split: OfficialSplit, place: Place, labels: Path) -> LabelRow:
+def _read_ucf_line(
+    line: str, classes: dict[str, str], split: OfficialSplit, location: SourceLocation, labels: Path
+) -> LabelRow:
     path, _, number = line.rpartition(" ") if line.rpartition(" ")[2].isdecimal() else (line, "", "")
     path = path.strip()
     category = path.partition("/")[0] if "/" in path else ""
-    detail = f"{labels / place[0]}: {place[1]}, {line[:80]!r},"
+    detail = f"{labels / location[0]}: {location[1]}, {line[:80]!r},"
     if category not in classes.values():
         raise UserError(f"{detail} is in no folder of a class that {UCF_CLASSES} names; download the lists again")
     if number and classes.get(number) != category:
         meant = classes.get(number, "no class")
         raise UserError(f"{detail} has the number of {meant}; {UCF_CLASSES} and the lists are not of one set")
-    return make_path_row(path, spell_out(category), category, split, place)
+    return make_path_row(path, spell_out(category), category, split, location)
 
 
 def _read_hmdb_list(path: Path, category: str) -> Iterator[LabelRow | None]:
@@ -211,8 +213,8 @@ def _read_hmdb_list(path: Path, category: str) -> Iterator[LabelRow | None]:
             )
         if name:
             video = f"{category}/{name.strip()}"
-            split, place = HMDB_PARTS.get(part), (path.name, f"line {number}")
-            yield make_path_row(video, spell_out(category), category, split, place) if split else None
+            split, location = HMDB_PARTS.get(part), (path.name, f"line {number}")
+            yield make_path_row(video, spell_out(category), category, split, location) if split else None
 
 
 def _find(labels: Path, name: str) -> Path:

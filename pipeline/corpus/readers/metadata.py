@@ -13,9 +13,9 @@ from typing import Any
 
 from pipeline.corpus import LabelRow, match_splits, number_repeats
 from pipeline.corpus.groups import keep_together
-from pipeline.corpus.readers.cells import FORMATS, LocatedCells, read_cells, read_header
+from pipeline.corpus.readers.cells import FORMATS, LocatedCells, list_column_names, read_cells
 from pipeline.corpus.readers.classes import number_names, read_named_classes
-from pipeline.corpus.readers.table import Table, list_columns, make_rows, refuse_numbers
+from pipeline.corpus.readers.table import Table, list_columns, make_table_rows, refuse_numbers
 from pipeline.corpus.video_names import is_hidden
 from pipeline.errors import UserError
 from pipeline.params import DatasetParams
@@ -41,8 +41,8 @@ def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
         cells = _expand(read_cells(table.path, named, dataset.delimiter), list(named).index("path"))
         change = _clear_null if table.path.suffix.lower() == ".csv" else None
         numbered = classes or number_names(table.path, columns.caption)
-        found = list(make_rows(table, own, named, cells, numbered, change))
-        rows += keep_together(found, [f"{table.folder} {row.place[1]}".strip() for row in found])
+        found = list(make_table_rows(table, own, named, cells, numbered, change))
+        rows += keep_together(found, [f"{table.folder} {row.location[1]}".strip() for row in found])
     refuse_numbers(rows)
     rows = rows if dataset.columns.id else number_repeats(rows)
     if dataset.columns.split:
@@ -78,7 +78,7 @@ def _find_path_column(path: Path, wanted: str | int | None) -> str:
     """The column of file names; else the wanted one; else the first of PATH_COLUMNS, to be reported as missing."""
     if not path.is_file() or path.suffix.lower() not in FORMATS:
         return PATH_COLUMNS[0]
-    header = read_header(path)
+    header = list_column_names(path)
     names = [name for name in header if NAMING.fullmatch(name)]
     best = [name for known in PATH_COLUMNS for name in names if name == known]
     best += [name for name in names if "video" in name.lower()] or (names if len(names) == 1 else [])

@@ -26,7 +26,7 @@ HMDB_WORDS = (
 )
 HMDB_END = r"_[a-z]_[a-z]{2}_np\d+_[a-z]{2}_[a-z]{3}_\d+"
 
-KINDS = {  # patterns of file names without extension
+FIELD_PATTERNS = {  # patterns of file names without extension
     # v_ApplyEyeMakeup_g08_c01: the eighth source of a class
     "UCF-101": r"(?P<group>v_(?P<category>\w+)_g\d\d)_c\d\d",
     "HMDB-51": rf"(?P<group>.+?)_(?P<category>{'|'.join(HMDB_WORDS)}|[a-z]+){HMDB_END}",
@@ -50,7 +50,7 @@ def find_kind(paths: Sequence[str]) -> Kind | None:
     """The dataset whose pattern all file names match; None if there is none."""
     names = (split_ending(path.rpartition("/")[2])[0] for path in paths)
     first = next(names, "")
-    for name, text in KINDS.items():
+    for name, text in FIELD_PATTERNS.items():
         pattern = re.compile(text)
         # Usually, the first name already fails.
         if pattern.fullmatch(first) and all(map(pattern.fullmatch, names)):
@@ -79,8 +79,8 @@ def label_rows(
     if len(others) == len(rows):
         raise UserError(f"{key} {expression.pattern!r} fits no path, such as {others[0]}")
     if others:
-        told = f"{len(others)} of {len(rows)} paths do not fit {key}, such as {others[0]}"
-        print(f"filter: {told}", file=sys.stderr)
+        message = f"{len(others)} of {len(rows)} paths do not fit {key}, such as {others[0]}"
+        print(f"filter: {message}", file=sys.stderr)
     labelled = [
         _label_row(row, match.groupdict(), classes, key) if match else row
         for row, match in zip(rows, found, strict=True)
@@ -117,10 +117,10 @@ def _label_row(row: LabelRow, found: Mapping[str, str | None], classes: Mapping[
     code = named or said
     label = (find_name(code, classes) if classes else code) if code else ""
     if label is None:
-        raise UserError(f"{row.place[0]}: {key} finds the class {code!r}, which dataset.classes does not name")
+        raise UserError(f"{row.location[0]}: {key} finds the class {code!r}, which dataset.classes does not name")
     official = parse_split(split) if split else row.official_split
     if official is None:
-        raise UserError(f"{row.place[0]}: {key} finds the split {split!r}; known are {SPLIT_NAMES}")
+        raise UserError(f"{row.location[0]}: {key} finds the split {split!r}; known are {SPLIT_NAMES}")
     if not label:
         return row._replace(official_split=official)
     caption = spell_out(said if said and named else label)
@@ -135,6 +135,6 @@ def _refuse_codes(rows: Sequence[LabelRow], key: str) -> None:
     """Raise UserError if all captions are class codes, which are meaningless to a model."""
     labels = [row.label for row in rows if row.label]
     if labels and all(CODE.fullmatch(label) or label.isdecimal() for label in labels):
-        told = f"{key} finds classes by their codes, such as {labels[0].upper()!r}"
+        message = f"{key} finds classes by their codes, such as {labels[0].upper()!r}"
         way = "put their names into a file in the folder of labels, a line for each, and name it in dataset.classes"
-        raise UserError(f"{rows[0].place[0]}: {told}; {way}: {labels[0].upper()} drink water")
+        raise UserError(f"{rows[0].location[0]}: {message}; {way}: {labels[0].upper()} drink water")

@@ -17,8 +17,8 @@ from pipeline.corpus import (
     WHOLE,
     LabelRow,
     OfficialSplit,
-    Place,
     Segment,
+    SourceLocation,
     as_text,
     make_id,
     make_segment_id,
@@ -89,23 +89,28 @@ def _is_json(name: str) -> bool:
     return name[0] != "." and name.lower().endswith(".json")
 
 
-def _read_file(path: Path, place: Path) -> Iterator[LabelRow]:
-    """The relations of a file; `place` is its path in the labels."""
+def _read_file(path: Path, inner: Path) -> Iterator[LabelRow]:
+    """The relations of a file; `inner` is its path within the labels."""
     content = read_json(path, REMEDY)
     if not isinstance(content, dict) or not isinstance(content.get(RELATIONS), list):
         raise UserError(f"{path}: holds no list {RELATIONS}, as files of VidOR and VidVRD do; see dataset.labels")
     video = as_text(content.get("video_path")) or as_text(content.get("video_id")) or path.stem
-    splits = [split for part in place.parts[:-1] if (split := parse_split(part))]
+    splits = [split for part in inner.parts[:-1] if (split := parse_split(part))]
     objects = {
         as_text(one.get("tid")): _spell(one.get("category")) for one in map(as_object, as_list(content.get(OBJECTS)))
     }
     for number, relation in enumerate(content[RELATIONS], 1):
-        where = (place.as_posix(), f"entry {number}")
+        where = (inner.as_posix(), f"entry {number}")
         yield _make_row(as_object(relation), objects, video, content.get("fps"), splits[-1] if splits else "all", where)
 
 
 def _make_row(
-    relation: Mapping[str, Any], objects: Mapping[str, str], video: str, rate: Any, split: OfficialSplit, place: Place
+    relation: Mapping[str, Any],
+    objects: Mapping[str, str],
+    video: str,
+    rate: Any,
+    split: OfficialSplit,
+    location: SourceLocation,
 ) -> LabelRow:
     """The row of a relation, without a caption if any of its objects is not listed."""
     pair = tuple(objects.get(as_text(relation.get(key)), "") for key in ("subject_tid", "object_tid"))
@@ -119,7 +124,7 @@ def _make_row(
         placeholders=(),
         objects=pair if known else (),
         official_split=split,
-        place=place,
+        location=location,
         video=f"{ANYWHERE}{video}",
         segment=segment,
         segment_fault=fault,

@@ -171,7 +171,7 @@ def gather_answers(row: Row) -> Row:
         [row.get(f"extra Answer.{number}{part}") for part in ("action", "start", "end")] for number in range(1, 16)
     ]
     given = [answer for answer in answers if any(as_text(cell).strip() for cell in answer)]
-    captions, starts, ends = ([answer[place] for answer in given] for place in range(3))
+    captions, starts, ends = ([answer[index] for answer in given] for index in range(3))
     video = row["path"].rpartition("/")[2]
     if not given:
         return row | {"path": video, "caption": "", "fault": "nobody has described it"}
@@ -196,8 +196,8 @@ def take_source(row: Row) -> Row:
 
 def join_narrations(row: Row) -> Row:
     """Ego4D has narrations by two people at points in time, `#C C picks up a #unsure`, where C wears the camera."""
-    told = [found for found in (row["caption"], row.get("extra narration_pass_2")) if isinstance(found, dict)]
-    listed = [one for found in told for one in found.get("narrations") or [] if isinstance(one, dict)]
+    cells = [found for found in (row["caption"], row.get("extra narration_pass_2")) if isinstance(found, dict)]
+    listed = [one for found in cells for one in found.get("narrations") or [] if isinstance(one, dict)]
     if not listed:
         return row | {"caption": "", "fault": "nobody has narrated it"}
     times = [one.get("timestamp_sec") for one in listed]

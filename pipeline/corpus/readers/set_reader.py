@@ -11,7 +11,7 @@ from pipeline.corpus import LabelRow, OfficialSplit, find_split, number_repeats,
 from pipeline.corpus.contained import list_videos
 from pipeline.corpus.groups import keep_groups_whole
 from pipeline.corpus.readers import json_files, lists, table
-from pipeline.corpus.readers.cells import FORMATS, LocatedCells, list_tables, read_cells, read_header
+from pipeline.corpus.readers.cells import FORMATS, LocatedCells, list_column_names, list_tables, read_cells
 from pipeline.corpus.readers.classes import read_classes, read_named_classes
 from pipeline.corpus.readers.known_sets import SETS, Variant
 from pipeline.corpus.readers.table import Table
@@ -96,7 +96,7 @@ def _open_source(path: Path) -> Source:
         return Source(path, frozenset(json_files.list_names(path, content)), "", content)
     refuse_lfs_pointer(path)
     line = read_start(path, LONGEST_LINE).partition("\n")[0].strip()
-    names = read_header(path) if ending in FORMATS else []
+    names = list_column_names(path) if ending in FORMATS else []
     return Source(path, frozenset(names), line if ending in lists.ENDINGS else "", None)
 
 
@@ -239,14 +239,14 @@ def _read_variant(
     named = table.list_columns(dataset.columns) | extra
     cells: Iterator[LocatedCells]
     if variant.kind == "lists":
-        places = {key: int(place) for key, place in named.items()}
-        cells = lists.read_cells(source.path, places, variant.delimiter, numbered=bool(classes))
+        positions = {key: int(position) for key, position in named.items()}
+        cells = lists.read_cells(source.path, positions, variant.delimiter, numbered=bool(classes))
     elif variant.kind == "json":
         cells = json_files.list_cells(source.path, source.content, named)
     else:
         cells = read_cells(source.path, named, dataset.delimiter)
     change = _keep_named(variant, dataset.columns)
-    rows = list(table.make_rows(Table(source.path, split=split), dataset, named, cells, classes, change))
+    rows = list(table.make_table_rows(Table(source.path, split=split), dataset, named, cells, classes, change))
     rows = _take_listed_splits(rows, labels / variant.splits) if variant.splits and labels.is_dir() else rows
     return _merge_repeats(source.path, rows) if variant.merge_repeats else rows
 

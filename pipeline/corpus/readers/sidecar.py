@@ -56,9 +56,9 @@ def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
     rows = []
     for path, split in zip(named, splits, strict=True):
         text = texts.get(path) or texts.get(str(PurePosixPath(path).with_suffix("")))
-        place = (str(text or path), "")
+        location = (str(text or path), "")
         rows += [
-            make_path_row(path, caption, category, split, place)
+            make_path_row(path, caption, category, split, location)
             for caption, category in _read_captions(labels, text, dataset)
         ]
     return number_repeats(rows)

@@ -69,7 +69,7 @@ def _make_row(item: Any, split: OfficialSplit, path: Path, where: str) -> LabelR
         placeholders=tuple(as_text(value) for value in listed) if isinstance(listed, list) else (),
         objects=(),
         official_split=split,
-        place=(path.name, where),
+        location=(path.name, where),
         video="",
     )
 

@@ -116,8 +116,8 @@ def _check_archive(path: Path) -> None:
     try:
         with path.open("rb") as file:
             if file.read(len(OLE)) == OLE:
-                told = "has a password, or is of an older format"
-                raise UserError(f"{path}: {told}; save it as .xlsx without a password, or {REMEDY}")
+                fault = "has a password, or is of an older format"
+                raise UserError(f"{path}: {fault}; save it as .xlsx without a password, or {REMEDY}")
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
             check_growth(path.name, sum(one.compress_size for one in members), sum(one.file_size for one in members))

@@ -25,7 +25,7 @@ from pipeline.corpus import (
     simplify_path,
 )
 from pipeline.corpus.foreign_paths import starts_elsewhere
-from pipeline.corpus.readers.cells import Columns, LocatedCells, list_tables, read_cells, read_header
+from pipeline.corpus.readers.cells import Columns, LocatedCells, list_column_names, list_tables, read_cells
 from pipeline.corpus.readers.classes import find_name, number_names, read_named_classes
 from pipeline.corpus.readers.path_patterns import spell_out
 from pipeline.corpus.segments import list_parts, parse_list
@@ -59,7 +59,7 @@ def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
     rows: list[LabelRow] = []
     for table in _find_tables(labels, dataset):
         numbered = classes or number_names(table.path, dataset.columns.caption)
-        rows += make_rows(table, dataset, named, read_cells(table.path, named, dataset.delimiter), numbered)
+        rows += make_table_rows(table, dataset, named, read_cells(table.path, named, dataset.delimiter), numbered)
     refuse_numbers(rows)
     return rows if dataset.columns.id else number_repeats(rows)
 
@@ -89,7 +89,7 @@ def _skip_unlabelled(tables: list[Path], dataset: DatasetParams) -> list[Path]:
     skipped: dict[Path, str] = {}
     for path in tables:
         try:
-            if caption not in read_header(path, dataset.delimiter):
+            if caption not in list_column_names(path, dataset.delimiter):
                 skipped[path] = f"{path} has no column {caption!r} and is skipped"
         except UserError as error:
             skipped[path] = f"skipped: {error}"
@@ -105,7 +105,7 @@ def refuse_numbers(rows: Sequence[LabelRow]) -> None:
     labels = [row.label for row in rows if row.label]
     if labels and all(NUMBER.fullmatch(label) for label in labels):
         detail = "name the column of captions in dataset.columns.caption, or the file of class names in dataset.classes"
-        raise UserError(f"{rows[0].place[0]}: all captions are numbers, such as {labels[0]!r}; {detail}")
+        raise UserError(f"{rows[0].location[0]}: all captions are numbers, such as {labels[0]!r}; {detail}")
 
 
 def list_columns(columns: ColumnParams) -> dict[str, str | int]:
@@ -117,7 +117,7 @@ def list_columns(columns: ColumnParams) -> dict[str, str | int]:
     return named
 
 
-def make_rows(
+def make_table_rows(
     table: Table,
     dataset: DatasetParams,
     named: Columns,
@@ -147,8 +147,8 @@ def _refuse_objects(cell: Any, table: Table, dataset: DatasetParams, where: str)
     if isinstance(first, dict) and first:
         name = dataset.columns.caption
         ways = " or ".join(f"{name}.{key}" for key, value in first.items() if isinstance(value, str))
-        told = f"{where} has objects with {', '.join(map(str, first))} under {name!r} for captions"
-        raise UserError(f"{table.path}: {told}; set dataset.columns.caption to {ways or f'{name}.KEY'}")
+        detail = f"{where} has objects with {', '.join(map(str, first))} under {name!r} for captions"
+        raise UserError(f"{table.path}: {detail}; set dataset.columns.caption to {ways or f'{name}.KEY'}")
 
 
 def _label_parts(
@@ -158,10 +158,10 @@ def _label_parts(
     columns, video = dataset.columns, _place_video(row["path"], table, dataset)
     objects = _parse_objects(row.get("objects"))
     split = read_split(as_text(row.get("split")), table.split, table.path, where)
-    for place, part in enumerate(list_parts(row, dataset), 1):
+    for part_number, part in enumerate(list_parts(row, dataset), 1):
         if columns.id:
             name = as_text(row["id"])
-            name = f"{name}~{place}" if name and place > 1 else name
+            name = f"{name}~{part_number}" if name and part_number > 1 else name
         else:
             name = make_segment_id(make_id(video.removeprefix(ANYWHERE)), part.segment)
         caption, category = as_text(part.caption), as_text(part.category) if columns.category else ONLY_CATEGORY
@@ -176,7 +176,7 @@ def _label_parts(
             placeholders=(),
             objects=objects,
             official_split=split,
-            place=(table.path.name, where),
+            location=(table.path.name, where),
             video=video,
             segment=part.segment,
             segment_fault=row.get("fault") or part.fault,

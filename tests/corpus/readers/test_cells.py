@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.corpus.readers.cells import read_cells, read_header
+from pipeline.corpus.readers.cells import list_column_names, read_cells
 from pipeline.errors import UserError
 
 WANTED = {"path": "clip", "caption": "what is said"}
@@ -189,7 +189,7 @@ def test_rows_of_plain_tabs_are_where_an_editor_shows_them(tmp_path):
 @pytest.mark.parametrize("blank", ["\n", "\r\n", "  \n\n"])
 def test_blank_lines_above_the_header_are_skipped(tmp_path, blank):
     path = write_csv(tmp_path / "t.csv", f"{blank}clip;what is said\na.mp4;x\n")
-    assert read_header(path) == list(WANTED.values())
+    assert list_column_names(path) == list(WANTED.values())
     assert places(path) == [(f"line {2 + blank.count(chr(10))}", "a.mp4")]
 
 
@@ -206,4 +206,4 @@ def test_delimiters_at_the_end_of_lines_are_ignored(tmp_path):
 def test_a_comma_within_a_quoted_name_is_no_delimiter(tmp_path):
     path = write_csv(tmp_path / "t.csv", '"clip";"caption, in English"\n"a.mp4";"one, two"\n')
     assert read(path, clip="clip", said="caption, in English") == [("a.mp4", "one, two")]
-    assert read_header(path) == ["clip", "caption, in English"]
+    assert list_column_names(path) == ["clip", "caption, in English"]

@@ -164,7 +164,7 @@ def test_a_row_within_another_is_named_by_the_entry_of_the_file(tmp_path):
         json.dumps([{"word": "dog", "of": [{"id": "a"}, {"id": "b"}]}, {"word": "cat", "of": [{"id": "c"}]}])
     )
     rows = read_rows(path, reading("json", path, path="of.id", caption="word"))
-    assert [(row.video, row.place[1]) for row in rows] == [("a", "entry 1"), ("b", "entry 1"), ("c", "entry 2")]
+    assert [(row.video, row.location[1]) for row in rows] == [("a", "entry 1"), ("b", "entry 1"), ("c", "entry 2")]
 
 
 @pytest.mark.parametrize("kind", ["json", "auto"])

@@ -37,7 +37,7 @@ def test_the_separator_is_seen_in_the_first_line(tmp_path, text):
 )
 def test_a_row_is_named_by_its_line_among_empty_ones(tmp_path, text):
     path = write(tmp_path, "clips.txt", text)
-    places = [row.place for row in read_rows(path, reading("lists", path))]
+    places = [row.location for row in read_rows(path, reading("lists", path))]
     assert places == [("clips.txt", "line 1"), ("clips.txt", "line 3")]
 
 

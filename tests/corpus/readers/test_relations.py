@@ -41,7 +41,7 @@ def test_a_relation_is_a_part_with_two_objects(place):
     assert (second.objects, tuple(second.segment), second.video) == (("dog", "ball"), (0.0, 1.5), f"**/{name}")
     assert (third.label, tuple(third.segment)) == ("adult walk to the left of dog", (1.0, 2.0))
     assert (third.id, third.official_split) == (f"{name}@00001.000-00002.000", "train")
-    assert third.place == (f"train/{name}.json", "entry 2")
+    assert third.location == (f"train/{name}.json", "entry 2")
 
 
 def test_a_path_in_the_file_goes_before_its_id_and_one_file_has_no_split(place):

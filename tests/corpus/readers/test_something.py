@@ -19,7 +19,7 @@ def test_one_file_gives_its_rows_as_they_stand(tmp_path):
         placeholders=("a red mug",),
         objects=(),
         official_split="all",
-        place=("labels.json", "entry 1"),
+        location=("labels.json", "entry 1"),
         video="",
     )
 

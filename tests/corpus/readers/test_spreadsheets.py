@@ -8,7 +8,7 @@ import pytest
 from settings import reading
 
 from pipeline.corpus.readers import read_rows
-from pipeline.corpus.readers.cells import read_cells, read_header
+from pipeline.corpus.readers.cells import list_column_names, read_cells
 from pipeline.errors import UserError
 
 openpyxl = pytest.importorskip("openpyxl", reason="the extra xlsx is not installed")
@@ -52,7 +52,7 @@ def test_cells_are_what_excel_shows(tmp_path):
     path = write(tmp_path / "x.xlsx", (" video ", None, "what is said"), *[(one, None, other) for one, other in rows])
     read = [cells for _, cells in read_cells(path, WANTED)]
     assert read == [("a.mp4", "a cat"), (7, 2.5), ("TRUE", "2026-01-02"), (datetime.time(0, 1, 30), None)]
-    assert read_header(path) == ["video", "", "what is said"]
+    assert list_column_names(path) == ["video", "", "what is said"]
 
 
 def test_numbers_keep_the_zeros_that_they_are_shown_with(tmp_path):
@@ -93,7 +93,7 @@ def test_rows_stand_where_excel_shows_them_and_empty_ones_are_none(tmp_path):
 def test_a_spreadsheet_is_a_table(tmp_path, kind, capsys):
     path = write(tmp_path / "x.xlsx", ("path", "caption"), ("a.mp4", "a cat"), notes=[("said", "by"), ("x", "y")])
     rows = read_rows(path, reading(kind, path))
-    assert [(row.video, row.label, row.place) for row in rows] == [("a.mp4", "a cat", ("x.xlsx", "row 2"))]
+    assert [(row.video, row.label, row.location) for row in rows] == [("a.mp4", "a cat", ("x.xlsx", "row 2"))]
     assert capsys.readouterr().err == f"filter: {path}: the sheet Sheet is read, not notes\n"
 
 

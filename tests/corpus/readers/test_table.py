@@ -8,7 +8,7 @@ import pytest
 from settings import reading
 
 from pipeline.corpus import LabelRow
-from pipeline.corpus.readers.cells import read_header
+from pipeline.corpus.readers.cells import list_column_names
 from pipeline.corpus.readers.table import read_rows
 from pipeline.errors import UserError
 
@@ -32,7 +32,7 @@ def test_path_and_caption_are_enough(tmp_path):
         placeholders=(),
         objects=(),
         official_split="all",
-        place=("clips.csv", "line 2"),
+        location=("clips.csv", "line 2"),
         video="a/b.mp4",
     )
 
@@ -104,7 +104,7 @@ def test_a_folder_of_tables_gives_their_rows_each_in_the_split_of_its_name(tmp_p
     table(folder, '{"path": "c.mp4", "caption": "x"}', "test.jsonl")
     table(folder, "how it was made", "README.md")
     table(folder, "junk", "._train.csv")
-    assert [(r.id, r.official_split, r.place[0]) for r in read_rows(folder, columns())] == [
+    assert [(r.id, r.official_split, r.location[0]) for r in read_rows(folder, columns())] == [
         ("c.mp4", "test", "test.jsonl"),
         ("a.mp4", "train", "train.csv"),
         ("a.mp4~2", "train", "train.csv"),
@@ -206,8 +206,8 @@ def test_what_separates_a_table_is_seen_in_its_first_line(tmp_path, name, first,
     path = table(tmp_path, f"{first}{header}\na.mp4{sign}Ein Hund läuft\n", name)
     (row,) = read_rows(path, columns())
     line = 3 if "sep" in first.lower() else 2
-    assert (row.video, row.label, row.place[1]) == ("a.mp4", "Ein Hund läuft", f"line {line}")
-    assert read_header(path) == ["path", "caption"]
+    assert (row.video, row.label, row.location[1]) == ("a.mp4", "Ein Hund läuft", f"line {line}")
+    assert list_column_names(path) == ["path", "caption"]
 
 
 def test_a_header_that_several_signs_part_is_read_by_the_ending(tmp_path):
