@@ -71,7 +71,8 @@ def test_codes_without_names_are_refused_with_the_way_out(tmp_path):
 def test_classes_told_by_folders_stay_and_other_names_are_no_kind(tmp_path):
     rows = read(tmp_path / "one", ["box/person01_boxing_d1_uncomp.avi", "wave/person01_handwaving_d1_uncomp.avi"])
     assert [row.template for row in rows] == ["box", "wave"]
-    assert [row.template for row in read(tmp_path / "two", [*UCF, "mine.avi"])] == [""] * 4
+    with pytest.raises(UserError, match=r"two: \S+\.avi and all other videos lie in no sub-folder"):
+        read(tmp_path / "two", [*UCF, "mine.avi"])
 
 
 @pytest.mark.parametrize("kind", ["folders", "auto"])
