@@ -106,8 +106,9 @@ def test_a_bad_request_is_answered_in_one_line(server, path, status, said):
 
 
 def test_other_methods_are_refused(server):
-    status, _, body = ask(server, "/generate", method="POST")
+    status, headers, body = ask(server, "/generate", method="POST")
     assert (status, body) == (405, b"only GET and HEAD are supported\n")
+    assert headers["Allow"] == "GET, HEAD"
     status, headers, body = ask(server, "/generate", method="HEAD")
     assert (status, body) == (200, b"") and int(headers["Content-Length"]) > 100
 
