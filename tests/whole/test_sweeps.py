@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+import time
 
 import pytest
 from projects import TINY, stages_run
@@ -69,10 +70,12 @@ def test_the_plain_queue_runs_two_points_that_train_in_full(project):
 
 
 def wait_for_the_queue(project):
-    """Follow every task until it has ended."""
+    """Follow every task until it has ended; one that the worker has not started yet cannot be followed."""
     while "Running" in (status := project.dvc("queue", "status")) or "Queued" in status:
-        task = re.search(r"^\w+\s+(\S+).*(?:Running|Queued)", status, re.MULTILINE)[1]
-        project.dvc("queue", "logs", "--follow", task)
+        if task := re.search(r"^\w+\s+(\S+).*Running", status, re.MULTILINE):
+            project.dvc("queue", "logs", "--follow", task[1])
+        else:
+            time.sleep(1)
 
 
 def test_t2v_sweep_runs_every_point_in_full_beside_uncommitted_work(project):
