@@ -131,7 +131,7 @@ def test_a_file_without_provenance_and_one_that_is_none_are_refused(capsys):
 @pytest.mark.parametrize(
     ("facts", "fault"),
     [
-        ({"n": 10**9}, "is invalid: n is 1000000000"),
+        ({"n": 10**10}, "is invalid: n is 10000000000"),
         ({"seed": "3"}, "is invalid: seed is '3'"),
         ({"environment": {"threads": -1}}, "is invalid: threads is -1"),
         ({"caption": None}, "has no caption"),
