@@ -272,7 +272,7 @@ def test_a_metric_of_ones_own_is_evaluated_and_its_control_checked():
     assert table[REAL]["change_of_frames"].value == pytest.approx(1)
     assert table[FROZEN]["change_of_frames"].value == 0
     assert table["model"]["change_of_frames"].value == pytest.approx(1, abs=0.1)
-    (check,) = check_controls(table, {name: metric.rules for name, metric in metrics.items()}, real, 1)
+    (check,) = check_controls(table, {name: metric.requirements for name, metric in metrics.items()}, real, 1)
     assert check.passed
 
 
