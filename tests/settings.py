@@ -3,9 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from locations import ROOT
 
+from pipeline.errors import UserError
 from pipeline.params import (
     ClipParams,
     DatasetParams,
@@ -22,6 +24,13 @@ TREE = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
 def changed(changes: dict[str, dict[str, Any]]) -> Params:
     """The shipped params with values of some sections replaced."""
     return check_params({**TREE, **{name: {**TREE[name], **values} for name, values in changes.items()}}, "the test")
+
+
+def complaint(tree: Any) -> str:
+    """The message with which `tree` is refused."""
+    with pytest.raises(UserError) as caught:
+        check_params(tree, "params.yaml")
+    return str(caught.value)
 
 
 def reading(kind: str, labels: Path | str = "labels", **columns: str | int | None) -> DatasetParams:
