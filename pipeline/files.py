@@ -94,6 +94,14 @@ def read_json(path: Path, remedy: str) -> Any:
         raise UserError(f"{path}: not JSON ({error}); {remedy}") from None
 
 
+def read_json_object(path: Path, remedy: str) -> dict[str, Any]:
+    """Read a JSON file that holds an object. Raises UserError as read_json does, also for other values."""
+    value = read_json(path, remedy)
+    if not isinstance(value, dict):
+        raise UserError(f"{path}: not a JSON object; {remedy}")
+    return value
+
+
 def read_section(tree: Mapping[str, Any], name: str) -> dict[str, Any]:
     """The object at a key of a JSON object; empty if there is none."""
     section = tree.get(name)

@@ -9,7 +9,7 @@ import typer
 import yaml
 
 from pipeline.errors import UserError
-from pipeline.files import digest_file, digest_value, read_json
+from pipeline.files import digest_file, digest_value, read_json_object
 from pipeline.params.base import find_near
 from pipeline.provenance.locks import (
     MODEL_FOLDER,
@@ -29,6 +29,8 @@ from pipeline.source_code import digest_maker, modules
 
 CODE = ("extensions/", "pipeline/", "stages/")
 METRICS = {"metrics.json": "data/evaluation", "data/model/training.json": "data/model"}  # -> folder of its provenance
+
+REMEDY = "`dvc repro` creates it"
 
 Tree = dict[str, Any]
 
@@ -74,7 +76,7 @@ def trace_metric(name: str, root: Path) -> Tree:
     """The origin of a figure of metrics.json or of the training. Raises UserError for an unknown name."""
     known: list[str] = []
     for path, folder in METRICS.items():
-        values = _read_object(root / path) if (root / path).is_file() else {}
+        values = read_json_object(root / path, REMEDY) if (root / path).is_file() else {}
         known += values
         if name in values:
             return {
@@ -93,7 +95,7 @@ def trace_metric(name: str, root: Path) -> Tree:
 def describe_model(folder: Path, root: Path) -> Tree:
     """The weights, their provenance, and the oldest commit whose lock file has this model."""
     files = find_model_files(folder)
-    description = _read_object(files.description, "it belongs next to the weights of a model")
+    description = read_json_object(files.description, "it belongs next to the weights of a model")
     tree: Tree = {"weights": digest_file(files.weights)}
     tree |= {key: value for key, value in _read_making(folder).items() if key != "params"}
     chosen = {key: description[key] for key in ("seed", "clip", "train") if key in description}
@@ -107,16 +109,8 @@ def describe_model(folder: Path, root: Path) -> Tree:
 
 def _read_making(folder: Path) -> Tree:
     """The provenance that a stage wrote to this folder."""
-    made = _read_object(folder / PROVENANCE) if (folder / PROVENANCE).is_file() else {}
+    made = read_json_object(folder / PROVENANCE, REMEDY) if (folder / PROVENANCE).is_file() else {}
     return made | _compare_code(made)
-
-
-def _read_object(path: Path, remedy: str = "`dvc repro` creates it") -> Tree:
-    """A file that a stage wrote. Raises UserError if it is missing or broken."""
-    value = read_json(path, remedy)
-    if not isinstance(value, dict):
-        raise UserError(f"{path}: not a JSON object; {remedy}")
-    return value
 
 
 def _compare_code(facts: Tree) -> Tree:

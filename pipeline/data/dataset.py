@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -27,6 +28,8 @@ from pipeline.tables import read_table
 from pipeline.text.vocabulary import Vocabulary, read_vocabulary
 
 REMEDY = "`dvc repro filter` creates it"
+
+Item = TypeVar("Item")
 
 
 def to_training(frames: Tensor) -> Tensor:
@@ -261,11 +264,11 @@ class TrainingSplit:
         return Batch(self.source.take(rows[share]), self.token_ids[places[share]], mismatched, z)
 
 
-def select_evenly(rows: Sequence[int], most: int | None) -> list[int]:
-    """All rows, or `most` of them spread evenly from the first to the last."""
-    if most is None or len(rows) <= most:
-        return list(rows)
-    return [rows[index] for index in np.linspace(0, len(rows) - 1, most).round().astype(int)]
+def select_evenly(items: Sequence[Item], most: int | None) -> list[Item]:
+    """All items, or `most` of them spread evenly from the first to the last."""
+    if most is None or len(items) <= most:
+        return list(items)
+    return [items[index] for index in np.linspace(0, len(items) - 1, most).round().astype(int)]
 
 
 def read_vectors(path: Path) -> Tensor | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import UserError
-from pipeline.files import digest_file, read_json
+from pipeline.files import digest_file, read_json_object
 from pipeline.records import GENERATOR
 from pipeline.shards import INDEX
 
@@ -69,12 +69,7 @@ class Run:
 
 def read_object(path: Path) -> dict[str, Any]:
     """A JSON object; empty if the file does not exist. Raises UserError if it is broken."""
-    if not path.is_file():
-        return {}
-    value = read_json(path, REMEDY)
-    if not isinstance(value, dict):
-        raise UserError(f"{path}: not a JSON object; {REMEDY}")
-    return value
+    return read_json_object(path, REMEDY) if path.is_file() else {}
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:

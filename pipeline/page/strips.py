@@ -2,10 +2,9 @@
 
 import base64
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 from PIL import Image
 
@@ -17,8 +16,6 @@ from pipeline.rendering.contact_sheet import choose_cards
 from pipeline.rendering.export import read_samples
 from pipeline.shards import INDEX, ShardReader
 from pipeline.tables import read_table
-
-Item = TypeVar("Item")
 
 # AVIF has full chroma at a quarter of the lossless size; one thread, so that equal clips give equal bytes.
 QUALITY = 70
@@ -62,14 +59,14 @@ def encode_strip(frames: Frames, alt: str, label: str = "") -> Strip:
 
 def read_grid(run: Run, most: int) -> list[Sheet]:
     """A sheet per row of the grid of samples, a card per caption, with at most `most` captions, evenly spread."""
-    rows = _select_evenly(_read_rows(run.folders.samples / "grid.npz"), most)
+    rows = select_evenly(_read_rows(run.folders.samples / "grid.npz"), most)
     each = max(1, most // len(rows)) if rows else 0
     return [Sheet(row.title, _cut_row(row, each)) for row in rows]
 
 
 def _cut_row(row: Row, most: int) -> list[Card]:
     """A card for each label, or for `most` evenly spread ones, with its windows of all blocks."""
-    labels = _select_evenly(dict.fromkeys(window.label for block in row.blocks for window in block.windows), most)
+    labels = dict.fromkeys(window.label for block in row.blocks for window in block.windows)
     return [
         Card(
             label,
@@ -82,7 +79,7 @@ def _cut_row(row: Row, most: int) -> list[Card]:
                 if window.label == label
             ],
         )
-        for label in labels
+        for label in select_evenly(list(labels), most)
     ]
 
 
@@ -135,7 +132,7 @@ def align_samples(runs: Sequence[Run], most: int) -> tuple[str, list[Sheet]]:
         for window in block.windows
         if block.title in common[:1]
     ]
-    chosen = _select_evenly(dict.fromkeys(place for _, place, _ in windows), most)
+    chosen = select_evenly(list(dict.fromkeys(place for _, place, _ in windows)), most)
     cards: dict[tuple[str, str], list[Strip]] = {place: [] for place in chosen}
     for name, (title, label), frames in windows:
         if (title, label) in cards:
@@ -144,11 +141,6 @@ def align_samples(runs: Sequence[Run], most: int) -> tuple[str, list[Sheet]]:
         Sheet(title, [Card(label, strips) for (row, label), strips in cards.items() if row == title])
         for title in dict.fromkeys(row for row, _ in cards)
     ]
-
-
-def _select_evenly(items: Iterable[Item], most: int) -> list[Item]:
-    listed = list(items)
-    return [listed[index] for index in select_evenly(range(len(listed)), most)]
 
 
 def _read_rows(path: Path) -> list[Row]:

@@ -42,13 +42,7 @@ LAYOUT = {
 COMPRESSIONS = {1, 2, 3, 4, 5, 8, 32773, 32946}  # none, fax, LZW, deflate, PackBits; FFmpeg gives wrong pixels for JPEG
 REDUCED = 1  # flag of SUBFILE: a smaller copy of another image of the file
 
-IMAGE_FORMATS = {
-    "mjpeg": "jpg",
-    "png": "png",
-    "webp": "webp",
-    "bmp": "bmp",
-    "tiff": "tif",
-}  # by which ffmpeg knows a format
+IMAGE_FORMATS = {"mjpeg": "jpg", "png": "png", "webp": "webp", "bmp": "bmp", "tiff": "tif"}  # codec -> suffix
 STRICT = {"err_detect": "crccheck+explode"}  # else truncated images are filled with grey
 USUAL_RATE = 24.0  # frames per second, if the rate is not set, in which case it hardly matters
 STEPS = 1000  # of a timestamp per image, so that times count as exact

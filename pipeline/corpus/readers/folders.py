@@ -49,8 +49,8 @@ def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
     rows = [_make_row(path, short, above, splits) for path, short in simplified.items()]
     named, key = find_naming(list(map(str, videos)), dataset)
     if not named and videos and not any(row.template for row in rows):
-        told = f"{videos[0]} and all other videos lie in no sub-folder, whose name would be their category"
-        raise UserError(f"{labels}: {told}; see docs/reference/dataset-formats.md#folders")
+        fault = f"{videos[0]} and all other videos lie in no sub-folder, whose name would be their category"
+        raise UserError(f"{labels}: {fault}; see docs/reference/dataset-formats.md#folders")
     if not named:
         return rows
     without = [row._replace(label="", template="") for row in rows]
