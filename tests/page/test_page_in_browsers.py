@@ -61,6 +61,8 @@ def test_clips_stand_still_where_less_motion_is_asked_for(path):
     with open_chromium(path, reduced_motion="reduce") as page:
         assert page.get_by_role("button", name="Play").is_visible()
         assert page.evaluate(POSITION) == "50% 0%"
+        page.get_by_label("Speed").select_option("2")  # of clips that stand, for when they are played
+        assert page.get_by_role("button", name="Play").is_visible()
 
 
 @needs_chromium

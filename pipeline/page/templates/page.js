@@ -25,7 +25,7 @@
   };
   play.addEventListener("click", () => run(!timer));
   slider.addEventListener("input", () => { run(false); frame = Number(slider.value); show(); });
-  speed.addEventListener("change", () => run(true));
+  speed.addEventListener("change", () => run(timer !== 0));
   size.addEventListener("change", () => root.style.setProperty("--scale", size.value));
   size.value = getComputedStyle(root).getPropertyValue("--scale").trim();
   root.classList.add("scripted");
