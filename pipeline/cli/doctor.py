@@ -74,11 +74,13 @@ def doctor() -> None:
     """
     console = Console(soft_wrap=True)
     failed = False
+    faults: dict[str, str] = {}  # message -> the first check with it: several checks read the params
     for name, check in CHECKS.items():
         try:
             finding = check()
         except UserError as error:
-            finding = Finding("fail", str(error))
+            first = faults.setdefault(str(error), name)
+            finding = Finding("fail", str(error) if first == name else f"not checked, because {first} failed")
         failed |= finding.state == "fail"
         console.print(Text.assemble((f"{finding.state:5}", COLOURS[finding.state]), f"{name:10}{finding.text}"))
     if failed:
