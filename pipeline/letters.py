@@ -6,6 +6,7 @@ from functools import cache
 
 JOINERS = "\u200c\u200d"  # invisible, but part of the spelling in some scripts
 PLAIN = re.compile(r"[^\W_]+")
+CAMEL_CASE = r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])"  # between the words of `trainSet` and `UCFTrain`
 # Marks that only change the rendering: variation selectors, and the combining grapheme joiner
 NOT_SPELT = {0x34F, *range(0x180B, 0x1810), *range(0xFE00, 0xFE10)}
 LAST_MARK = 0x1F000  # above are variation selectors only

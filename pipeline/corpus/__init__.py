@@ -10,6 +10,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
+from pipeline.letters import CAMEL_CASE
+
 OfficialSplit = Literal["all", "train", "validation", "test"]  # of the dataset itself; `all` if it has none
 
 _NAMES: dict[OfficialSplit, tuple[str, ...]] = {
@@ -179,7 +181,7 @@ def parse_split(name: str) -> OfficialSplit | None:
 
 def find_split(name: str) -> OfficialSplit | None:
     """The official split that a word of a name means, as in `jester-v1-train`; None for none or several."""
-    words = re.split(r"[^A-Za-z]+|(?<=[a-z])(?=[A-Z])", name)  # splits `trainingSet`
+    words = re.split(rf"[^A-Za-z]+|{CAMEL_CASE}", name)
     splits = {split for word in words if (split := parse_split(word))}
     return splits.pop() if len(splits) == 1 else None
 

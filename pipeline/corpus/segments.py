@@ -11,6 +11,7 @@ from fractions import Fraction
 from typing import Any, NamedTuple
 
 from pipeline.corpus import WHOLE, Segment, as_text
+from pipeline.letters import CAMEL_CASE
 from pipeline.params import DatasetParams, SegmentParams
 
 CLOCK = re.compile(r"(?:(\d+):)?(\d+):(\d+(?:[.,]\d+)?)\Z")  # hours, minutes, seconds
@@ -49,7 +50,6 @@ BESIDE = {
 }
 MILLISECONDS = {"ms", "msec", "millis", "milliseconds"}
 COUNTS = {"index", "idx"}  # of frames, as names with `frame` in them are
-HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 # A list of quoted texts. NumPy's notation, which has no commas, is excluded: Python would concatenate the texts.
 QUOTED_LIST = re.compile(r"""\s*\[\s*(['"])(?!.*\1\s+\1).*['"]\s*,?\s*\]\s*\Z""", re.DOTALL)
@@ -243,7 +243,7 @@ def _is_about(name: str, what: set[str]) -> bool:
 
 
 def _list_words(name: str) -> list[str]:
-    return re.findall(r"[a-z]+", HUMP.sub(" ", name).lower())
+    return re.findall(r"[a-z]+", re.sub(CAMEL_CASE, " ", name).lower())
 
 
 class Part(NamedTuple):

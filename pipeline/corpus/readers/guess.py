@@ -11,6 +11,7 @@ from pipeline.corpus.readers.containers import find_first_container, read_sample
 from pipeline.corpus.segments import adopt_unit, counts_frames, find_segment_columns, is_in_one, is_start
 from pipeline.corpus.video_names import ANYWHERE
 from pipeline.errors import UserError
+from pipeline.letters import CAMEL_CASE
 from pipeline.params import ColumnParams, DatasetParams
 from pipeline.sources.archives import ARCHIVE_ENDINGS
 from pipeline.sources.tables import TABLE_ENDINGS
@@ -181,7 +182,7 @@ def find_column(names: Sequence[str], wanted: Sequence[str], *, by_ending: bool 
 
 def _find_last_word(name: str) -> str:
     """`text` of `clip_text` and of `clipText`."""
-    return re.split(r"[\s_.-]|(?<=[a-z])(?=[A-Z])", name)[-1].lower()
+    return re.split(rf"[\s_.-]|{CAMEL_CASE}", name)[-1].lower()
 
 
 def _normalise(name: str) -> str:

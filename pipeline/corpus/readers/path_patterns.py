@@ -15,8 +15,8 @@ from pipeline.corpus.groups import keep_groups_whole
 from pipeline.corpus.readers.classes import CODE, find_name
 from pipeline.corpus.video_names import ANYWHERE, split_ending
 from pipeline.errors import UserError
+from pipeline.letters import CAMEL_CASE
 
-CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 LABELS = ("caption", "category")
 
 # film, class, visible body, camera, people, side, quality, number: April_09_brush_hair_u_nm_np1_ba_goo_0
@@ -108,7 +108,7 @@ def group_by_origin(rows: Sequence[LabelRow]) -> list[LabelRow]:
 
 def spell_out(name: str) -> str:
     """A name as a caption: `ApplyEyeMakeup` -> `apply eye makeup`, `brush_hair` -> `brush hair`."""
-    words = CAMEL.sub(" ", name.replace("_", " "))
+    words = re.sub(CAMEL_CASE, " ", name.replace("_", " "))
     return (words if " " in words else words.replace("-", " ")).lower()
 
 

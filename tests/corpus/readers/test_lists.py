@@ -98,6 +98,16 @@ def test_more_columns_than_wanted_are_skipped(tmp_path):
     assert seen(path, category=2) == [("jumping/a.mp4", "jumping", "jumping", "all")]
 
 
+@pytest.mark.parametrize("name", ["UCFTrain.csv", "ucfTrain2.csv", "UCF101Train.csv", "TRAIN_v2.csv", "trainUCF.csv"])
+def test_a_split_is_a_word_of_a_name_of_a_file(tmp_path, name):
+    write(tmp_path, name, "a.mp4,jumping\n")
+    write(tmp_path, "jester-v1-test.csv", "b.mp4,running\n")
+    assert sorted(seen(tmp_path)) == [
+        ("a.mp4", "jumping", "all", "train"),
+        ("b.mp4", "running", "all", "test"),
+    ]
+
+
 def test_captions_with_the_separator_in_them_are_not_cut(tmp_path):
     path = write(tmp_path, "clips.csv", "b.mp4,A cat\na.mp4,A dog, running\n")
     with pytest.raises(UserError, match="line 2 has 3 cells, but line 1 has 2; put a cell with ',' in it in quotes"):
