@@ -1,7 +1,7 @@
 """Files of class names, as datasets provide them with their labels -> class number -> name.
 
-Supported are lines `0 Name`, `Name 0`, `c000 Name` or `Name`, numbered from 0; the files of FineGym and AVA; and JSON:
-a list of names or of lists of words, or an object of names by number or of numbers by name.
+Supported are lines `0 Name`, `Name 0`, `c000 Name`, `ANG Name` or `Name`, numbered from 0; the files of FineGym and
+AVA; and JSON: a list of names or of lists of words, or an object of names by number or code, or of numbers by name.
 """
 
 import json
@@ -21,6 +21,8 @@ Pairs = list[tuple[str, str]]  # number or code, name
 NUMBERED = re.compile(r"\s*(\d+)[\s,;:]+(\S.*?)\s*|\s*(\S.*?)[\s,;:]+(\d+)\s*")
 CODE = re.compile(r"[A-Za-z]\d+")  # of Charades
 CODED = re.compile(rf"\s*({CODE.pattern})[\s,;:.]+(\S.*?)\.?\s*")
+# Codes in capitals, as in the file names of CREMA-D: names in capitals alone are no codes.
+CAPITALS = re.compile(r"\s*([A-Z][A-Z0-9]{1,5})[\s,;:]+(?=.*[a-z])(\S.*?)\s*")
 LABELLED = re.compile(r"\s*[CG]label:\s*(\d+);.*;\s*(\S[^;]*?)\s*")  # of FineGym
 MESSAGE = re.compile(r'name:\s*"([^"]+)"\s*(?:label_)?id:\s*(\d+)')  # of AVA, a protocol buffer as text
 
@@ -68,10 +70,13 @@ def _list_lines(lines: Iterable[str]) -> Pairs:
     lines = [line for line in lines if line.strip()]
     if message := MESSAGE.findall("\n".join(lines)):
         return [(number, name) for name, number in message]
-    for pattern in (LABELLED, CODED, NUMBERED):
+    for pattern in (LABELLED, CODED, NUMBERED, CAPITALS):
         found = [pattern.fullmatch(line) for line in lines]
+        pairs = [(match[1] or match[4], match[2] or match[3]) for match in found if match]
+        if pattern is CAPITALS and len({code for code, _ in pairs}) < len(pairs):  # first words of names
+            continue
         if all(found) or (all(found[1:]) and len(found) > 2):  # possibly after a header
-            return [(match[1] or match[4], match[2] or match[3]) for match in found if match]
+            return pairs
     return [(str(number), line.strip().strip('"')) for number, line in enumerate(lines)]
 
 
@@ -81,8 +86,9 @@ def _list_json(path: Path) -> Pairs:
         return [(str(number), _spell(path, name)) for number, name in enumerate(content)]
     if not isinstance(content, dict):
         raise UserError(f"{path}: holds no names of classes, but {json.dumps(content)[:80]}; see dataset.classes")
-    numbered = all(str(key).isdecimal() for key in content)
-    return [(key, _spell(path, value)) if numbered else (str(value), key) for key, value in content.items()]
+    numbers = all(str(value).isdecimal() or CODE.fullmatch(str(value)) for value in content.values())
+    by_name = numbers and not all(str(key).isdecimal() for key in content)
+    return [(str(value), key) if by_name else (key, _spell(path, value)) for key, value in content.items()]
 
 
 def _spell(path: Path, name: Any) -> str:

@@ -17,6 +17,7 @@ CASES = {
     "gym.txt": "Clabel:   1; set:  1; Glabel:   1; Apply\nClabel:   2; set:  1; Glabel:  19; Archery\n",
     "names.txt": '"none"\nApply\nArchery\n',
     "charades.txt": "c001 Apply\nc002 Archery\n",
+    "code.json": {"a1": "Apply", "a2": "Archery"},
     "ssv2.json": {"Apply": "1", "Archery": "2"},
     "numbers.json": {"1": "Apply", "2": "Archery"},
     "vocab.json": [["none"], ["Apply"], ["Archery"]],
@@ -39,6 +40,26 @@ def test_names_are_found_by_number_and_by_name(tmp_path, name):
 def test_the_words_of_a_class_are_joined(tmp_path):
     (tmp_path / "vocab.json").write_text(json.dumps([["Back", "15som", "05Twis"]]))
     assert read_classes(tmp_path / "vocab.json") == {"0": "Back 15som 05Twis"}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.txt", "ANG anger\nHAP Happy/Joy\n"),
+        ("a.csv", "code,emotion\nANG,anger\nHAP,Happy/Joy\n"),
+        ("a.json", '{"ANG": "anger", "HAP": "Happy/Joy"}'),
+    ],
+)
+def test_codes_may_be_letters_as_of_crema_d(tmp_path, name, text):
+    (tmp_path / name).write_text(text)
+    classes = read_classes(tmp_path / name)
+    assert [find_name(code, classes) for code in ("ANG", "HAP", "SAD")] == ["anger", "Happy/Joy", None]
+
+
+@pytest.mark.parametrize("lines", [["TV on", "TV off"], ["BRUSH HAIR", "CLIMB STAIRS"], ["ApplyEyeMakeup", "UP x"]])
+def test_names_that_begin_with_capitals_are_no_codes(tmp_path, lines):
+    (tmp_path / "names.txt").write_text("\n".join(lines))
+    assert read_classes(tmp_path / "names.txt") == {"0": lines[0], "1": lines[1]}
 
 
 def test_tables_and_json_have_classes_too(tmp_path):
