@@ -21,6 +21,7 @@ _NAMES: dict[OfficialSplit, tuple[str, ...]] = {
 }
 OFFICIAL_SPLITS: dict[str, OfficialSplit] = {name: split for split, names in _NAMES.items() for name in names}
 SPLIT_NAMES = ", ".join(OFFICIAL_SPLITS)
+WORDS = re.compile(rf"[^A-Za-z]+|{CAMEL_CASE}")  # separates them
 
 ONLY_CATEGORY = "all"  # of every clip, if the labels name no categories
 
@@ -181,15 +182,21 @@ def parse_split(name: str) -> OfficialSplit | None:
 
 def find_split(name: str) -> OfficialSplit | None:
     """The official split that a word of a name means, as in `jester-v1-train`; None for none or several."""
-    words = re.split(rf"[^A-Za-z]+|{CAMEL_CASE}", name)
-    splits = {split for word in words if (split := parse_split(word))}
+    splits = {split for word in WORDS.split(name) if (split := parse_split(word))}
     return splits.pop() if len(splits) == 1 else None
 
 
 def match_split_folders(folders: Collection[str]) -> dict[str, OfficialSplit]:
-    """Folder -> official split, if every folder is named as one; else empty, since they are classes."""
+    """Folder -> official split, if every folder is named as one; else empty, since they are classes.
+
+    Several folders may have the same words besides: `train_256` and `val_256`.
+    """
     splits = {folder: split for folder in folders if (split := parse_split(folder))}
-    return splits if len(splits) == len(folders) else {}
+    if len(splits) == len(folders):
+        return splits
+    splits = {folder: split for folder in folders if (split := find_split(folder))}
+    others = {tuple(word.lower() for word in WORDS.split(folder) if not parse_split(word)) for folder in folders}
+    return splits if len(splits) == len(folders) == len(set(splits.values())) and len(others) == 1 else {}
 
 
 def find_split_folders(paths: Iterable[PurePosixPath]) -> tuple[int, dict[str, OfficialSplit]]:

@@ -210,7 +210,8 @@ def _refuse_one_folder(folder: Path, videos: Sequence[PurePosixPath]) -> None:
     pictures = (file for file in videos if not has_video_ending(file.name))
     if clip := next((clip for clip in pictures if FRAME_FOLDERS & {part.lower() for part in clip.parts[:-1]}), None):
         _refuse_unlabelled(folder, f"{clip} is in a folder for frames or masks, which names no class")
-    if len({file.parent for file in videos}) == 1 or match_split_folders(names):
+    of_splits = match_split_folders(names) and len({file.parts[:-2] for file in videos}) == 1
+    if of_splits or len({file.parent for file in videos}) == 1:
         _refuse_unlabelled(folder, f"all videos are in {', '.join(sorted(names))}, which names no classes")
 
 

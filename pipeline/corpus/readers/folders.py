@@ -1,9 +1,10 @@
 """A folder of videos per category, as of UCF-101 and Kinetics -> rows.
 
-`<class>/<any>.mp4`, or `<split>/<class>/<any>.mp4` if every top folder is named as a split. A folder of numbered images
-counts as a video. The folders may be in archives, which may be named as splits, and the labels may be a single archive.
-The caption is the class name in words. If `dataset.path_pattern` finds captions or categories, or folders are no
-classes and all videos are named as in a known dataset, these are taken from the names.
+`<class>/<any>.mp4`, or `<split>/<class>/<any>.mp4` if every top folder is named as a split, or `<class>/<split>/` if
+all folders of classes have such folders. A folder of numbered images counts as a video. The folders may be in archives,
+which may be named as splits, and the labels may be a single archive. The caption is the class name in words. If
+`dataset.path_pattern` finds captions or categories, or folders are no classes and all videos are named as in a known
+dataset, these are taken from the names.
 """
 
 import os
@@ -46,6 +47,8 @@ def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
         videos += members.values() or ([file.path] if file.is_video else [])
     simplified.pop(dataset.classes or "", None)
     above, splits = _match_splits(videos)
+    if not splits and (splits := _match_inner_splits(videos, above)):
+        simplified = {path: _swap_folders(file, above) for path, file in simplified.items()}
     rows = [_make_row(path, short, above, splits) for path, short in simplified.items()]
     named, key = find_naming(list(map(str, videos)), dataset)
     if not named and videos and not any(row.template for row in rows):
@@ -121,6 +124,21 @@ def _match_splits(files: Sequence[PurePosixPath]) -> tuple[int, dict[str, Offici
     if splits and any(len(file.parts) > above + 2 for file in videos):
         return above, splits
     return min([above, *(len(file.parts) - 2 for file in videos)]), {}
+
+
+def _match_inner_splits(files: Sequence[PurePosixPath], above: int) -> dict[str, OfficialSplit]:
+    """Folder -> official split, if every folder of a class only has folders of splits (LRW); else empty."""
+    folders = {file.parts[above + 1] if len(file.parts) > above + 2 else "" for file in files if len(file.parts) > 1}
+    splits = match_split_folders(folders)
+    return splits if len(set(splits.values())) > 1 else {}
+
+
+def _swap_folders(file: PurePosixPath, above: int) -> PurePosixPath:
+    """The path with the folder of its split before that of its class."""
+    parts = file.parts
+    if len(parts) <= above + 2:
+        return file
+    return PurePosixPath(*parts[:above], parts[above + 1], parts[above], *parts[above + 2 :])
 
 
 def _make_row(path: str, file: PurePosixPath, above: int, splits: dict[str, OfficialSplit]) -> LabelRow:

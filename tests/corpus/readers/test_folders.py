@@ -62,6 +62,33 @@ def test_folders_of_splits_above_the_classes_are_parts(tmp_path):
     ]
 
 
+@pytest.mark.parametrize("folders", [("train_256", "val_256"), ("sky_train", "sky_val"), ("trainingSet", "valSet")])
+def test_folders_of_splits_may_have_the_same_words_besides(tmp_path, folders):
+    fill(tmp_path, f"{folders[0]}/up/1.mp4", f"{folders[1]}/up/2.mp4")
+    assert {(r.official_split, r.template) for r in read_rows(tmp_path)} == {("train", "up"), ("validation", "up")}
+
+
+@pytest.mark.parametrize("folders", [("toy train", "hard test"), ("train_1", "train_2"), ("train_256", "other")])
+def test_folders_with_words_of_splits_are_classes_if_anything_else_differs(tmp_path, folders):
+    fill(tmp_path, f"{folders[0]}/up/1.mp4", f"{folders[1]}/up/2.mp4")
+    assert {(r.official_split, r.template) for r in read_rows(tmp_path)} == {("all", folders[0]), ("all", folders[1])}
+
+
+def test_folders_of_splits_may_be_within_those_of_classes(tmp_path):
+    names = [f"data/{word}/{split}/{word}_1.mp4" for word in ("ABOUT", "WATER") for split in ("train", "val")]
+    fill(tmp_path, *names, "data/ABOUT/notes.txt")
+    for kind in ("folders", "auto"):
+        rows = [r for r in readers.read_rows(tmp_path, reading(kind, tmp_path)) if r.video.endswith(".mp4")]
+        assert [(r.video, r.official_split, r.template) for r in rows] == [
+            (names[0], "train", "ABOUT"),
+            (names[1], "validation", "ABOUT"),
+            (names[2], "train", "WATER"),
+            (names[3], "validation", "WATER"),
+        ]
+    fill(tmp_path, "data/MORE/1.mp4")  # outside of the splits
+    assert {r.official_split for r in read_rows(tmp_path)} == {"all"}
+
+
 def test_folders_called_like_splits_that_hold_videos_or_have_others_beside_them_are_classes(tmp_path):
     fill(tmp_path / "flat", "train/1.mp4", "test/2.mp4")
     assert {(r.template, r.official_split) for r in read_rows(tmp_path / "flat")} == {("train", "all"), ("test", "all")}
