@@ -10,14 +10,14 @@ class, and `dataset.official_list` selects one of the three splits.
 import csv
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from pipeline.corpus import LabelRow, OfficialSplit, SourceLocation, find_split, make_path_row, number_repeats
 from pipeline.corpus.readers.cells import DELIMITERS, LocatedCells
 from pipeline.corpus.readers.classes import read_classes, read_named_classes
-from pipeline.corpus.readers.path_patterns import spell_out
-from pipeline.corpus.readers.table import Table, list_columns, make_table_rows
+from pipeline.corpus.readers.path_patterns import names_labels, spell_out
+from pipeline.corpus.readers.table import Table, list_columns, list_fields, make_table_rows
 from pipeline.corpus.text_files import read_text_lines
 from pipeline.corpus.video_names import has_video_ending
 from pipeline.errors import UserError
@@ -41,11 +41,15 @@ def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
         raise UserError(f"{labels}: {detail} ({', '.join(ENDINGS)}); see dataset.labels")
     classes = read_named_classes(labels, dataset)
     dataset = dataset.model_copy(update={"columns": place_columns(dataset.columns)})
-    named = {key: int(position) for key, position in list_columns(dataset.columns).items()}
+    named = {key: int(position) for key, position in list_columns(dataset.columns).items()}  # also within a pattern
     rows: list[LabelRow] = []
     for path, split in lists.items():
         cells = read_cells(path, named, dataset.delimiter, numbered=bool(classes))
         rows += make_table_rows(Table(path, split=split), dataset, named, cells, classes)
+    if rows and not any(row.label.strip() for row in rows) and not names_labels(dataset.path_pattern):
+        fault = f"no line has a caption, as of {rows[0].video!r}"
+        way = "if folders or names of the videos tell their classes, set dataset.path_pattern: (?P<category>[^/]+)/"
+        raise UserError(f"{labels}: {fault}; {way}")
     return rows if dataset.columns.id else number_repeats(rows)
 
 
@@ -59,6 +63,17 @@ def find_lists(labels: Path, classes: str | None = None) -> dict[Path, OfficialS
         if split and path.suffix.lower() in ENDINGS and path.name != classes and path.name[0] != ".":
             found[path] = split
     return found
+
+
+def blank_comments(lines: Sequence[str]) -> list[str]:
+    """The lines, with those before the first row that begin with `#` emptied: they are comments, as of MSVD."""
+    rows = (number for number, line in enumerate(lines) if line.strip() and not _is_comment(line))
+    first = next(rows, len(lines))
+    return [""] * first + list(lines[first:])
+
+
+def _is_comment(line: str) -> bool:
+    return line.startswith("#") and not any(has_video_ending(found[1]) for found in BEHIND_ENDING.finditer(line))
 
 
 def guess_delimiter(line: str) -> str:
@@ -83,10 +98,11 @@ def end_with_classes(listed: Iterable[Path], classes: Path) -> bool:
 
 
 def place_columns(columns: ColumnParams) -> ColumnParams:
-    """The columns by number. Raises UserError for one given by name."""
+    """The columns by number; the path may be a pattern of them, `**/{1}`. Raises UserError for one given by name."""
     positions = {key: POSITIONS.get(key, name) if name == key else name for key, name in columns.model_dump().items()}
+    fields = list_fields(columns.path)
     for key, position in positions.items():
-        if isinstance(position, str):
+        if isinstance(position, str) and not (key == "path" and fields and all(map(str.isdecimal, fields))):
             detail = "a list has no names of columns; write the position, 1 for the first"
             raise UserError(f"dataset.columns.{key} is {position!r}, but {detail}")
     return ColumnParams(**positions)
@@ -97,7 +113,7 @@ def read_cells(path: Path, named: dict[str, int], delimiter: str | None, *, numb
 
     Raises UserError for a caption that is a number, unless `numbered`.
     """
-    lines = read_text_lines(path)
+    lines = blank_comments(read_text_lines(path))
     sign = DELIMITERS[delimiter] if delimiter else guess_delimiter(next((line for line in lines if line.strip()), ""))
     for number, cells in _split_lines(path, lines, sign, max(named.values()), numbered):
         row = {key: cells[index - 1] if index <= len(cells) else "" for key, index in named.items()}

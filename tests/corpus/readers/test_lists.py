@@ -54,6 +54,30 @@ def test_columns_go_by_place_and_the_separator_may_be_named(tmp_path):
     ]
 
 
+def test_a_pattern_of_columns_is_searched_for_in_all_folders(tmp_path):
+    path = write(tmp_path, "train.csv", "signer0_sample1,A dog\n")
+    assert seen(path, path="**/{1}_color", caption=2) == [("**/signer0_sample1_color", "A dog", "all", "all")]
+    with pytest.raises(UserError, match=r"columns\.path is '\{x\}', but a list has no names of columns"):
+        seen(path, path="{x}")
+
+
+def test_comments_before_the_first_row_are_skipped(tmp_path):
+    path = write(tmp_path, "clips.txt", "# id sentence\n#\n\na.mp4 A dog\n#b A cat\n")
+    assert [(row.video, row.location[1]) for row in read_rows(path, reading("lists", path))] == [
+        ("a.mp4", "line 4"),
+        ("#b", "line 5"),
+    ]
+    assert seen(write(tmp_path, "clips.txt", "#1.mp4 A dog\n"))[0][0] == "#1.mp4"
+
+
+def test_paths_alone_are_refused_with_the_way_out(tmp_path):
+    path = write(tmp_path, "Anomaly_Train.txt", "Abuse/Abuse001_x264.mp4\nArson/Arson002_x264.mp4\n")
+    with pytest.raises(UserError, match=r"no line has a caption, as of 'Abuse/\S+'; .* dataset\.path_pattern: \(\?P<c"):
+        seen(path)
+    dataset = reading("lists", path).model_copy(update={"path_pattern": "(?P<category>[^/]+)/"})
+    assert [row.label for row in read_rows(path, dataset)] == ["abuse", "arson"]
+
+
 def test_jester_has_a_list_per_split_and_ids_alone_in_its_test_list(tmp_path):
     write(tmp_path, "jester-v1-train.csv", "34870;Thumb Up\n5;No gesture\n")
     write(tmp_path, "jester-v1-validation.csv", "9;Doing other things\n")
