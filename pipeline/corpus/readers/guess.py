@@ -1,15 +1,16 @@
 """For `dataset.format: auto`: the columns of captions, videos, splits and parts, by the names that people give them."""
 
 import re
-from collections.abc import Sequence
-from itertools import chain
+from collections.abc import Mapping, Sequence
+from itertools import chain, islice
 from pathlib import Path
 
+from pipeline.corpus import as_text
 from pipeline.corpus.readers import json_files, lists, metadata, sidecar, table
-from pipeline.corpus.readers.cells import list_column_names, list_tables
+from pipeline.corpus.readers.cells import list_column_names, list_tables, read_cells
 from pipeline.corpus.readers.containers import find_first_container, read_samples
 from pipeline.corpus.segments import adopt_unit, counts_frames, find_segment_columns, is_in_one, is_start
-from pipeline.corpus.video_names import ANYWHERE
+from pipeline.corpus.video_names import ANYWHERE, split_ending
 from pipeline.errors import UserError
 from pipeline.letters import CAMEL_CASE
 from pipeline.params import ColumnParams, DatasetParams
@@ -29,6 +30,8 @@ LABELS = ("classname", "label", "cls", "class", "action", "activity", "gloss", "
 SPLITS = ("split", "subset")
 CLASS_NAMES = re.compile(r"class|label|categor", re.IGNORECASE)
 CLASS_LISTS = re.compile(r"class|categor", re.IGNORECASE)  # `labels` may also be those of videos
+YOUTUBE_ID = re.compile(r"(?:[?&]v=|youtu\.be/|/shorts/|/embed/)([\w-]{11})")
+SAMPLED_ROWS = 100
 CLASS_ENDINGS = (".txt", ".csv", ".json")
 
 
@@ -54,7 +57,8 @@ def guess_columns(labels: Path, format_name: str, dataset: DatasetParams) -> tup
     if in_tables and columns.split is None and (split := find_column(names, SPLITS)):
         found["split"] = split
     if in_tables and columns.start is columns.end is columns.segment is None and isinstance(caption, str):
-        found |= _guess_parts(names, caption)
+        parts = _guess_parts(names, caption)
+        found |= {} if _are_of_source(labels, format_name, dataset, names, parts | found) else parts
     if not found:
         return dataset, ""
     detail = ", ".join(f"{key} {name}" for key, name in found.items())
@@ -171,6 +175,32 @@ def _guess_parts(names: Sequence[str], caption: str) -> dict[str, str]:
         return {"segment": beside[whole]}
     starts, ends = ([name for name in found if is_start(name) is wanted] for wanted in (True, False))
     return {"start": beside[starts[0]], "end": beside[ends[0]]} if len(starts) == len(ends) == 1 else {}
+
+
+def _are_of_source(
+    labels: Path, format_name: str, dataset: DatasetParams, names: Sequence[str], found: Mapping[str, str]
+) -> bool:
+    """Whether guessed parts are of videos on the web, from which the files were cut: no URL is that of its file.
+
+    `found` are the guessed columns. MSR-VTT has `video0.mp4` with times in `https://www.youtube.com/watch?v=9lZi22qLlEo`.
+    """
+    file = _find_first_file(labels, format_name, dataset)
+    path, url = found.get("path", dataset.columns.path), find_column(names, URLS)
+    fields = table.list_fields(path) or [str(path)]
+    if file is None or not {"segment", "start"} & found.keys() or url is None or not set(fields) <= {*names} - {url}:
+        return False
+    wanted = {"caption": str(dataset.columns.caption), **found, "url": url, "path": fields[-1]}
+    cells = json_files.read_cells(file, wanted) if file.suffix == ".json" else read_cells(file, wanted)
+    rows = (dict(zip(wanted, row, strict=True)) for _, row in islice(cells, SAMPLED_ROWS))
+    known = [(as_text(row["url"]), as_text(row["path"])) for row in rows]
+    return any(address for address, _ in known) and not any(_is_of(address, name) for address, name in known)
+
+
+def _is_of(address: str, video: str) -> bool:
+    """Whether a file is the whole video at a URL, by its name: `<id>.mp4`, `v_<id>.mp4`, `Title [<id>].mp4`."""
+    stem = split_ending(video.rpartition("/")[2])[0]
+    ids = YOUTUBE_ID.findall(address)
+    return bool(stem) and (stem in address or any(stem.rstrip("])").endswith(name) for name in ids))
 
 
 def find_column(names: Sequence[str], wanted: Sequence[str], *, by_ending: bool = False) -> str | None:

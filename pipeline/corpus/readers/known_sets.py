@@ -15,6 +15,7 @@ from pipeline.corpus.readers.set_cells import (
     count_frames,
     count_listed_frames,
     gather_answers,
+    group_cuts,
     group_film,
     group_numbered,
     group_pieces,
@@ -109,7 +110,9 @@ EXPRESSIONS = (KEY, "expressions", "frames")
 VIDSTG = ("vid", "captions.description", "temporal_gt")
 SHARED = ("video_id", "captions", "keyframe")
 ANSWERS = tuple(f"Answer.{number}{part}" for number in range(1, 16) for part in ("action", "start", "end"))
-SCORED = ("videoID", "timestamp", "caption", "video_training_suitability_score")
+CUT = ("timestamp", "caption")
+SCORED = ("videoID", *CUT, "video_training_suitability_score")
+SOURCE_TIMES = ("start time", "end time")  # of MSR-VTT, in the video that a clip was cut from
 SPOKEN = (("video", "conversations"), ("videos", "conversations"), ("videos", "messages"))
 
 SETS: dict[str, tuple[Variant, ...]] = {
@@ -235,6 +238,15 @@ SETS: dict[str, tuple[Variant, ...]] = {
         )
         for path in ("youtube_id", "v_{youtube_id}")
     ),
+    "how2sign": tuple(
+        Variant(
+            columns | {"caption": "SENTENCE", "group": "VIDEO_ID"},
+            ("VIDEO_ID", "VIDEO_NAME", "SENTENCE_NAME", start, end, "SENTENCE"),
+            extra=() if "start" in columns else (start, end),
+        )
+        for start, end in (("START_REALIGNED", "END_REALIGNED"), ("START", "END"))
+        for columns in ({"path": "SENTENCE_NAME"}, {"path": "VIDEO_NAME", "start": start, "end": end})
+    ),
     "kinetics": (
         Variant(
             {"path": "{youtube_id}_{time_start:06d}_{time_end:06d}", "group": "youtube_id", "split": "split"}
@@ -270,17 +282,37 @@ SETS: dict[str, tuple[Variant, ...]] = {
             {"path": "video_id", "caption": "caption", "split": "split"},
             ("video_id", "caption", "sen_id"),
             kind="json",
+            extra=SOURCE_TIMES,
+        ),
+        *(
+            Variant(  # on the Hugging Face Hub
+                {"path": "video_id", "caption": "caption", "split": "split"},
+                ("video_id", "caption", *SOURCE_TIMES),
+                kind=kind,
+                extra=SOURCE_TIMES,
+            )
+            for kind in LISTED
         ),
         Variant({"path": "video_id", "caption": "sentence"}, ("vid_key", "video_id", "sentence")),
     ),
-    "msvd": tuple(
-        Variant(
-            columns | {"caption": "Description", "group": "VideoID"},
-            ("VideoID", "Start", "End", "Language", "Description"),
-            change=blank_translations,
-            extra=("Language",),
-        )
-        for columns in ({"path": "{VideoID}_{Start}_{End}"}, {"path": "VideoID", "start": "Start", "end": "End"})
+    "msvd": (
+        *(
+            Variant(
+                columns | {"caption": "Description", "group": "VideoID"},
+                ("VideoID", "Start", "End", "Language", "Description"),
+                change=blank_translations,
+                extra=("Language",),
+            )
+            for columns in ({"path": "{VideoID}_{Start}_{End}"}, {"path": "VideoID", "start": "Start", "end": "End"})
+        ),
+        Variant(  # AllVideoDescriptions.txt
+            {"path": 1, "caption": 2},
+            line=r"[\w-]{11}_\d+_\d+ \S.*",
+            kind="lists",
+            delimiter="blank",
+            change=group_cuts,
+            splits=".",
+        ),
     ),
     "openvid": (
         Variant(
@@ -289,12 +321,7 @@ SETS: dict[str, tuple[Variant, ...]] = {
             change=group_spans,
         ),
     ),
-    "panda70m": (
-        Variant(
-            {"path": "videoID", "caption": "caption", "segment": "timestamp"},
-            ("videoID", "url", "timestamp", "caption"),
-        ),
-    ),
+    "panda70m": (Variant({"path": "videoID", "caption": "caption", "segment": "timestamp"}, ("videoID", "url", *CUT)),),
     "phoenix14t": (
         Variant(
             {"path": "name", "caption": "translation"},

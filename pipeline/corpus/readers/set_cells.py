@@ -149,6 +149,11 @@ def spell_joined(row: Row) -> Row:
     return spell_labels(row | {"caption": str(row["caption"]).replace("+", " ")})
 
 
+def group_cuts(row: Row) -> Row:
+    """MSVD names a clip `<id>_<start>_<end>`: the clips of one video are a group."""
+    return row | {"group": row["path"].rsplit("_", 2)[0]}
+
+
 def group_film(row: Row) -> Row:
     """LSMDC names a clip `0001_American_Beauty_00.00.51.926-00.00.54.129`: all of one film are a group."""
     return row | {"group": row["path"].rpartition("_")[0]}

@@ -26,6 +26,7 @@ WITHOUT_CAPTIONS = ("mask_dict.json",)  # of known datasets, and too large to be
 MAX_FILES = 100  # in a folder of a known dataset; other folders have a text per video
 NUMBERED = re.compile(r"^\d+_")  # prefix of names in lists of splits
 LONGEST_LINE = 1 << 16  # bytes read for detection
+MAX_COMMENTS = 100  # lines before the first row of a list
 
 
 class Source(NamedTuple):
@@ -95,7 +96,8 @@ def _open_source(path: Path) -> Source:
         content = json_files.read_content(path)
         return Source(path, frozenset(json_files.list_names(path, content)), "", content)
     refuse_lfs_pointer(path)
-    line = read_start(path, LONGEST_LINE).partition("\n")[0].strip()
+    lines = lists.blank_comments(read_start(path, LONGEST_LINE).split("\n", MAX_COMMENTS)[:MAX_COMMENTS])
+    line = next((line for line in lines if line.strip()), "").strip()
     names = list_column_names(path) if ending in FORMATS else []
     return Source(path, frozenset(names), line if ending in lists.ENDINGS else "", None)
 

@@ -184,3 +184,23 @@ def test_addresses_of_videos_name_them(tmp_path, column):
 def test_an_id_precedes_the_address_of_a_page(tmp_path):
     (tmp_path / "x.csv").write_text("video_id,url,caption\na1,https://host/watch?v=a1,x\n")
     assert read_rows(tmp_path / "x.csv", reading("auto", tmp_path / "x.csv"))[0].video == "**/a1"
+
+
+PAGE = "https://www.youtube.com/watch?v=9lZi22qLlEo"
+
+
+@pytest.mark.parametrize(
+    ("video", "part"),
+    [
+        *(("cut12.mp4", WHOLE), ("9lZi22qLlEo_000137_000149.mp4", WHOLE)),
+        *(("9lZi22qLlEo.mp4", (5, 9)), ("v_9lZi22qLlEo.mp4", (5, 9)), ("Title [9lZi22qLlEo].mp4", (5, 9))),
+    ],
+)
+@pytest.mark.parametrize("name", ["x.json", "x.csv"])
+def test_times_of_the_page_that_a_clip_was_cut_from_are_not_its_own(tmp_path, capsys, name, video, part):
+    row = {"video": video, "caption": "A dog", "url": PAGE, "start": 5, "end": 9}
+    content = [row] if name == "x.json" else f"{','.join(row)}\n{','.join(map(str, row.values()))}\n"
+    assert seen(tmp_path / name, content) == [(video, "A dog", "all", "all", part)]
+    told = "the columns start, end look like parts of videos, but nothing in dataset.columns names them"
+    assert (told in capsys.readouterr().err) == (part == WHOLE)
+    assert seen(tmp_path / name, content, start="start", end="end")[0][4] == (5, 9)

@@ -32,6 +32,31 @@ def test_msr_vtt_is_read_from_its_json_and_from_its_lists(place, capsys):
     assert "JSFUSION_test.csv is another form of what MSRVTT_data.json has" in capsys.readouterr().err
 
 
+def test_msr_vtt_of_the_hub_has_the_times_of_its_sources(place, capsys):
+    row = {"video_id": "video0", "video": "video0.mp4", "caption": ["a car", "it drives"], "category": 9}
+    row |= {"url": "https://www.youtube.com/watch?v=9lZi22qLlEo", "start time": 137.72, "end time": 149.44}
+    expected = [("video0", "a car", "all", "all", WHOLE, ""), ("video0", "it drives", "all", "all", WHOLE, "")]
+    for name, content in (("msrvtt_train_7k.json", [row]), ("msrvtt.jsonl", json.dumps(row) + "\n")):
+        labels = place({name: content}, ["video0.mp4"]) / name
+        assert seen("msr_vtt", labels) == seen("auto", labels) == expected
+    assert "look like parts" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("video", "part"), [("--7E2sU6zP4_10-5-rgb_front", WHOLE), ("--7E2sU6zP4-5-rgb_front", (129.06, 137.65))]
+)
+@pytest.mark.parametrize("realigned", ["_REALIGNED", ""])
+def test_how2sign_is_read_cut_and_whole(place, capsys, video, part, realigned):
+    text = (
+        f"VIDEO_ID\tVIDEO_NAME\tSENTENCE_ID\tSENTENCE_NAME\tSTART{realigned}\tEND{realigned}\tSENTENCE\n"
+        "--7E2sU6zP4\t--7E2sU6zP4-5-rgb_front\t--7E2sU6zP4_10\t--7E2sU6zP4_10-5-rgb_front\t129.06\t137.65\t"
+        'I "call" it.\n'
+    )
+    labels = place({"how2sign_realigned_train.csv": text}, [f"raw_videos/{video}.mp4"])
+    assert seen("auto", labels) == [(video, 'I "call" it.', "all", "all", part, "--7E2sU6zP4")]
+    assert "look like parts" not in capsys.readouterr().err
+
+
 def test_vatex_has_its_times_in_its_ids(place):
     rows = [{"videoID": "-a_bcdefghi_000055_000065", "enCap": ["a dog", "it runs"], "chCap": ["x"]}]
     labels = place({"vatex.json": rows}, ["val/-a_bcdefghi_000055_000065.mp4"])
@@ -158,6 +183,16 @@ def test_msvd_has_one_language_of_many(place, video, place_in):
     rows = seen("msvd", place({"video_corpus.csv": table}, [f"YouTubeClips/{video}.avi"]))
     assert [row[:2] for row in rows] == [(video, ""), (video, "A bird is bathing.")]
     assert rows[1][4:] == (place_in, "mv89psg6zh4")
+
+
+def test_msvd_is_read_from_its_english_descriptions_too(place):
+    text = "# id sentence\n\nmv89psg6zh4_33_46 a bird, bathing\n-4wsuPCjDBc_5_15 it eats\n"
+    labels = place({"AllVideoDescriptions.txt": text, "val_list.txt": "mv89psg6zh4_33_46\n"})
+    expected = [
+        ("mv89psg6zh4_33_46", "a bird, bathing", "all", "validation", WHOLE, "mv89psg6zh4"),
+        ("-4wsuPCjDBc_5_15", "it eats", "all", "all", WHOLE, "-4wsuPCjDBc"),
+    ]
+    assert seen("msvd", labels) == seen("auto", labels) == expected
 
 
 def test_lsmdc_has_tabs_without_names_and_quotes_of_its_own(place):
