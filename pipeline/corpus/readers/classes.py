@@ -6,7 +6,7 @@ AVA; and JSON: a list of names or of lists of words, or an object of names by nu
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ MESSAGE = re.compile(r'name:\s*"([^"]+)"\s*(?:label_)?id:\s*(\d+)')  # of AVA, a
 
 def read_classes(path: Path) -> dict[str, str]:
     """Class number or code -> name. Raises UserError if a number is duplicate, or the file has another format."""
-    pairs = _list_json(path) if path.suffix.lower() == ".json" else _list_lines(read_text_lines(path))
+    pairs = _list_json(path) if path.suffix.lower() == ".json" else _list_lines(_keep_one_name(path))
     named = {_normalise(number): name for number, name in pairs}
     if len(named) < len(pairs):
         raise UserError(f"{path}: names a class number twice; see dataset.classes")
@@ -66,8 +66,18 @@ def _normalise(number: str) -> str:
     return str(int(number)) if number.isdecimal() else number
 
 
-def _list_lines(lines: Iterable[str]) -> Pairs:
-    lines = [line for line in lines if line.strip()]
+def _keep_one_name(path: Path) -> list[str]:
+    """The lines. Raises UserError for a table with several names of a class, as of AUTSL: `ClassId,TR,EN`."""
+    lines = [line for line in read_text_lines(path) if line.strip()]
+    commas = {line.count(",") for line in lines}
+    header = lines[0].split(",") if lines else []
+    if len(lines) > 2 and len(commas) == 1 and len(header) > 2 and not any(map(NUMBERED.fullmatch, lines[:1])):
+        names = ", ".join(header[1:])
+        raise UserError(f"{path}: has several names for each class, {names}; keep one of these columns")
+    return lines
+
+
+def _list_lines(lines: Sequence[str]) -> Pairs:
     if message := MESSAGE.findall("\n".join(lines)):
         return [(number, name) for name, number in message]
     for pattern in (LABELLED, CODED, NUMBERED, CAPITALS):
