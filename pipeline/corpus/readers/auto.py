@@ -26,6 +26,7 @@ from pipeline.corpus.readers import (
 )
 from pipeline.corpus.readers.cells import FORMATS, TEXT, list_column_names, list_tables
 from pipeline.corpus.readers.containers import find_first_container, is_shard, list_near_files
+from pipeline.corpus.readers.exports import refuse_unread
 from pipeline.corpus.readers.folders import find_naming, walk
 from pipeline.corpus.readers.guess import IDS, PATHS, evidently_labels, find_caption, find_column
 from pipeline.corpus.readers.set_reader import detect_set
@@ -133,6 +134,7 @@ def _detect_tool(path: Path) -> Detected:
     for name, of_content in TOOLS_BY_CONTENT.items():
         if ending in of_content.ENDINGS and (why := of_content.detect(path, content)):
             return name, why
+    refuse_unread(path, content)
     return None
 
 
@@ -237,6 +239,7 @@ def _detect_file(path: Path, dataset: DatasetParams) -> Detected:
         return "folders", "it is an archive"
     if ending in FORMATS or (ending == TEXT and evidently_labels(path, dataset)):
         header = list_column_names(path, dataset.delimiter)
+        refuse_unread(path, dict.fromkeys(header))
         named = next(filter(metadata.NAMING.fullmatch, header), None)
         if named and dataset.columns.path not in header:
             return "metadata", f"it has a column {named}"

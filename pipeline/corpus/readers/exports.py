@@ -38,6 +38,13 @@ from pipeline.params import DatasetParams
 
 PREFIX = re.compile(r"[0-9a-f]{8}-(?=.)")  # prefix that Label Studio adds to names of uploaded files
 DRIVE = re.compile(r"[A-Za-z]:[\\/]")
+UNREAD = (  # keys that tell the JSON of tools whose exports are not read
+    ("V7 Darwin", {"schema_ref", "item", "annotations"}),
+    ("Encord", {"label_hash", "data_units"}),
+    ("Supervisely", {"framesCount", "frames", "objects"}),
+    ("Supervisely", {"tags", "objects", "figures", "videos"}),
+    ("Labelbox", {"data_row", "projects"}),
+)
 
 LONGEST_SPLIT = 40  # characters of a split's name: in an export, it may be any text
 
@@ -163,6 +170,15 @@ def find_exports(labels: Path, endings: Collection[str], tool: str) -> list[Expo
     splits = match_split_folders(set(tops))
     splits = splits if len(set(splits.values())) > 1 else {}
     return [Export(labels / file, splits.get(top, "all")) for file, top in zip(found, tops, strict=True)]
+
+
+def refuse_unread(path: Path, content: Any) -> None:
+    """Raise UserError if the content of a JSON file is of a labelling tool whose exports are not read."""
+    first = content[0] if isinstance(content, list) and content else content
+    keys = first.keys() if isinstance(first, dict) else ()
+    if tool := next((name for name, wanted in UNREAD if wanted <= {*keys}), None):
+        way = "write a table with a path, a caption, a start and an end in each row"
+        raise UserError(f"{path}: is an export of {tool}, which is not read; {way}")
 
 
 def make_part_rows(

@@ -1,10 +1,13 @@
 """What becomes of exports: their files, splits, and the reasons for which rows are dropped."""
 
+import json
+
 import pytest
 from exports import read_export, write_media
-from settings import filtering
+from settings import filtering, reading
 
 from pipeline.corpus.choose import choose_clips
+from pipeline.corpus.readers import read_rows
 from pipeline.errors import UserError
 
 EVENTS = ("Observation id", "Behavior", "Behavior type", "Start (s)", "Stop (s)", "Media file name")
@@ -87,3 +90,20 @@ def test_groups_and_splits_may_be_columns_and_other_columns_are_refused(tmp_path
         read_export("boris", path, start="Start (s)")
     with pytest.raises(UserError, match=r"columns\.path is 'video', which exports of ELAN do not have; set it to path"):
         read_export("elan", path, path="video")
+
+
+@pytest.mark.parametrize(
+    ("tool", "name", "content"),
+    [
+        ("V7 Darwin", "a.json", {"version": "2.0", "schema_ref": "x", "item": {"name": "a.mp4"}, "annotations": []}),
+        ("Encord", "export.json", [{"label_hash": "x", "data_title": "a.mp4", "data_units": {}}]),
+        ("Supervisely", "a.mp4.json", {"tags": [], "objects": [], "frames": [], "framesCount": 50}),
+        ("Supervisely", "key_id_map.json", {"tags": {}, "objects": {}, "figures": {}, "videos": {}}),
+        ("Labelbox", "export.ndjson", {"data_row": {"external_id": "a.mp4"}, "projects": {}}),
+    ],
+)
+def test_exports_of_other_tools_are_refused_by_name(tmp_path, tool, name, content):
+    (tmp_path / name).write_text(json.dumps(content))
+    for labels in (tmp_path / name, *([tmp_path] if name.endswith(".json") else [])):
+        with pytest.raises(UserError, match=rf"{name}: is an export of {tool}, which is not read; write a table with"):
+            read_rows(labels, reading("auto", labels))
