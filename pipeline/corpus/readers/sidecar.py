@@ -2,10 +2,12 @@
 
 The labels are the folder of texts, which may be that of the videos. A text is one caption, or with
 `dataset.text_files: lines` one per line; in a JSON file, it is the key `dataset.columns.caption`. Texts may be in a
-parallel folder: `labels/1.txt` belongs to `videos/1.mp4`. `videos.txt` and `prompts.txt` list a video and a caption per
-line.
+parallel folder: `labels/1.txt` belongs to `videos/1.mp4`. If no text has the name of a video, `caption.txt` and the
+like belong to all videos in and below their folder, as in BridgeData. `videos.txt` and `prompts.txt` list a video and a
+caption per line.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -19,6 +21,7 @@ from pipeline.corpus import (
     match_splits,
     number_repeats,
 )
+from pipeline.corpus.groups import keep_together
 from pipeline.corpus.readers.cells import look_up
 from pipeline.corpus.readers.folders import WalkedFile, walk
 from pipeline.corpus.readers.json_files import SIDECARS
@@ -30,6 +33,8 @@ from pipeline.params import DatasetParams
 VIDEO_LISTS = ("videos.txt", "video.txt")
 CAPTION_LISTS = ("prompts.txt", "prompt.txt", "captions.txt", "caption.txt")
 TEXTS = (".txt", ".caption")
+OF_FOLDERS = {"caption", "captions", "prompt", "text", "description", "instruction", "lang"}  # names of texts
+CONFIDENCE = re.compile(r"confidence:\s*[\d.]+\s*")  # of the annotator, in BridgeData
 
 Texts = dict[str, PurePosixPath]  # path without extension -> file
 
@@ -61,7 +66,7 @@ def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
             make_path_row(path, caption, category, split, location)
             for caption, category in _read_captions(labels, text, dataset)
         ]
-    return number_repeats(rows)
+    return number_repeats(keep_together(rows, [row.location[0] for row in rows]))
 
 
 def find_texts(files: Iterable[WalkedFile]) -> Texts:
@@ -73,7 +78,10 @@ def find_texts(files: Iterable[WalkedFile]) -> Texts:
         for path in (file.path for file in files if file.path.name.lower().endswith(ending)):
             found[str(path)[: -len(ending)]] = path
     stems = {str(path.with_suffix("")) for path in videos}
-    return found if not stems or stems & found.keys() else _bring_beside(found, stems)
+    if not stems or stems & found.keys():
+        return found
+    moved = _bring_beside(found, stems)
+    return moved if stems & moved.keys() else _spread_over_folders(found, stems)
 
 
 def find_first_json(labels: Path) -> dict[str, Any]:
@@ -95,6 +103,19 @@ def _bring_beside(texts: Texts, stems: Iterable[str]) -> Texts:
     return texts
 
 
+def _spread_over_folders(texts: Texts, stems: Iterable[str]) -> Texts:
+    """The texts of folders, such as `0001/caption.txt`, with the paths of all videos in and below; others unchanged.
+
+    Those at the top are no such texts: they may be about anything.
+    """
+    of_folders = {path.parent: path for path in texts.values() if path.stem.lower() in OF_FOLDERS and path.parts[1:]}
+    of_folders = {folder: path for folder, path in of_folders.items() if path.suffix.lower() in TEXTS}
+    above = {stem: [of_folders[up] for up in PurePosixPath(stem).parents if up in of_folders] for stem in stems}
+    spread = {stem: paths[0] for stem, paths in above.items() if paths}
+    used = set(spread.values())
+    return {name: path for name, path in texts.items() if path not in used} | spread
+
+
 def find_lists(labels: Path) -> tuple[Path, Path] | None:
     """The lists of videos and captions; None without a list of videos. Raises UserError if there is not one of each."""
     videos = [labels / name for name in VIDEO_LISTS if (labels / name).is_file()]
@@ -111,7 +132,7 @@ def _read_captions(labels: Path, text: PurePosixPath | None, dataset: DatasetPar
     """The captions in a text with their category; an empty caption if there are none."""
     if text and text.suffix.lower() == ".json":
         return _read_cells(_read_object(labels / text), dataset)
-    lines = read_text_lines(labels / text) if text else []
+    lines = [line for line in read_text_lines(labels / text) if not CONFIDENCE.fullmatch(line)] if text else []
     if dataset.text_files == "lines":
         return [(line, ONLY_CATEGORY) for line in lines if line.strip()] or [("", ONLY_CATEGORY)]
     return [("\n".join(lines), ONLY_CATEGORY)]

@@ -108,6 +108,41 @@ def test_texts_may_lie_in_a_folder_of_their_own(tmp_path, above):
     assert [row[1:3] for row in seen(tmp_path)] == [("x", f"{above}videos/1.mp4"), ("no video", f"{above}videos/2")]
 
 
+def test_a_text_of_a_folder_belongs_to_all_videos_in_it(tmp_path, capsys):
+    traj = "toykitchen/00/traj_group0/traj0"
+    write(
+        tmp_path,
+        {
+            "README.txt": "no caption",
+            "caption.txt": "no caption",
+            "0001/video.mp4": "v",
+            "0001/caption.txt": "A dog runs",
+            **{f"{traj}/images{view}/im_{number}.jpg": "v" for view in (0, 1) for number in range(3)},
+            f"{traj}/lang.txt": "put the pot on the stove\nconfidence: 0.9\n",
+            "0002/notes.txt": "no caption",
+            "0002/video.mp4": "v",
+        },
+    )
+    rows = read_rows(tmp_path, reading("auto", tmp_path))
+    assert "as sidecar: 0001/video.mp4 has caption.txt beside it" in capsys.readouterr().out
+    assert {(row.video, row.label, row.group) for row in rows if (tmp_path / row.video).exists()} == {
+        ("0001/video.mp4", "A dog runs", ""),
+        ("0002/video.mp4", "", ""),
+        (f"{traj}/images0", "put the pot on the stove", f"{traj}/lang.txt"),
+        (f"{traj}/images1", "put the pot on the stove", f"{traj}/lang.txt"),
+    }
+    write(tmp_path, {"0001/video.txt": "By its name"})
+    rows = read_rows(tmp_path, reading("sidecar", tmp_path))
+    assert {row.label for row in rows if row.video.endswith(".mp4")} == {"By its name", ""}
+
+
+def test_texts_in_folders_of_classes_are_no_captions(tmp_path, capsys):
+    write(tmp_path, {"jump/a.mp4": "v", "jump/notes.txt": "x", "run/b.mp4": "v", "captions.txt": "x"})
+    rows = read_rows(tmp_path, reading("auto", tmp_path))
+    assert " as folders: " in capsys.readouterr().out
+    assert {row.label for row in rows if row.video.endswith(".mp4")} == {"jump", "run"}
+
+
 @pytest.mark.parametrize("above", ["", "data/", "my/set/"])
 def test_folders_named_as_splits_are_splits(tmp_path, above):
     files = {"train/a.mp4": "v", "train/a.txt": "x", "val/b.mp4": "v", "val/b.txt": "y"}
