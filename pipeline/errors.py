@@ -16,8 +16,14 @@ import typer
 
 INTERRUPTED = 75  # EX_TEMPFAIL: stopped on request, run again to continue. Not 0: DVC would lock an incomplete result
 NO_SCRATCH = "No usable temporary directory"  # Python's message if no folder for temporary files is writable
+FULL_OR_FORBIDDEN = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
+IN_THE_WAY = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR)
+# Of a path that this file system does not take: a name that is too long, links in a circle, a file that is too large.
+UNFIT = (errno.ENAMETOOLONG, errno.ELOOP, errno.EFBIG)
+NO_UNICODE = "surrogates not allowed"  # Python's reason if text from the command line is not in the terminal's encoding
 
 DEBUG = "T2V_DEBUG"  # the environment variable that shows tracebacks before messages
+AROUND = 30  # characters shown on either side of one that is not UTF-8
 LONGEST_FAULT = 400  # characters: enough for a fault and a long path
 
 
@@ -109,7 +115,7 @@ def catch_fault(command: Callable[[], Any]) -> tuple[str, int] | None:
     """Call `command` -> the message and the exit code of an error that a user can act on; None if it succeeds."""
     try:
         command()
-    except (UserError, Interrupted, KeyboardInterrupt, OSError) as error:
+    except (UserError, Interrupted, KeyboardInterrupt, OSError, UnicodeEncodeError) as error:
         if ended := explain(error):
             if os.environ.get(DEBUG):
                 traceback.print_exception(error)
@@ -124,12 +130,17 @@ def explain(error: BaseException) -> tuple[str, int] | None:
         return escape_controls(str(error)), 1
     if isinstance(error, Interrupted | KeyboardInterrupt):
         return escape_controls(str(error)), INTERRUPTED
+    if isinstance(error, UnicodeEncodeError) and error.reason == NO_UNICODE:
+        around = error.object[max(error.start - AROUND, 0) : error.end + AROUND]
+        return f"{around!r} is not UTF-8; write or name it in UTF-8", 1
     if not isinstance(error, OSError):
         return None
     named = escape_controls(str(error.filename2 or error.filename or ""))  # of a copy: the destination
-    if named and error.errno in (errno.EEXIST, errno.ENOTDIR, errno.EISDIR):
+    if named and error.errno in IN_THE_WAY:
         return f"{named}: a file where a folder is needed, or a folder where a file is; name another place", 1
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
+    if named and error.errno in UNFIT:
+        return f"{named}: {os.strerror(error.errno)}; name another place", 1
+    if error.errno in FULL_OR_FORBIDDEN:
         detail = os.strerror(error.errno) + (f" ({named})" if named else "")  # strerror, since Arrow has other messages
     elif NO_SCRATCH in str(error.strerror):
         detail = str(error.strerror)

@@ -1,12 +1,14 @@
 """`t2v`: the commands around `dvc repro`. Each module has one or a few commands, and is imported when one is called."""
 
+import io
+import sys
 from importlib import import_module
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from pipeline.errors import guard
+from pipeline.errors import Interrupted, guard
 
 # Command -> its line in `t2v --help`, here since importing the commands takes seconds.
 # A command is the function of the same name in pipeline/cli/NAME.py, or that module's `app` if it has sub-commands.
@@ -49,6 +51,13 @@ class Commands(TyperGroup):
         super().__init__(**attributes)
         self.commands = {name: TyperCommand(name, help=line) for name, line in COMMANDS.items()}
 
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; Ctrl-C, which Typer would end with code 130 and no message, ends it as it ends a stage."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise Interrupted from None
+
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """The command to run, whose module is imported here."""
         name, command, rest = super().resolve_command(ctx, args)
@@ -87,4 +96,6 @@ def t2v(
 
 def main() -> None:
     """Run one command; invalid input ends it with a message, never with a traceback."""
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")  # names and captions need not be in the terminal's encoding
     guard(app)

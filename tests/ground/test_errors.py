@@ -71,6 +71,26 @@ def test_a_file_or_a_folder_in_the_way_is_named(tmp_path, place):
     assert told.endswith(": a file where a folder is needed, or a folder where a file is; name another place")
 
 
+def test_a_name_that_no_file_can_have_is_told(tmp_path):
+    (tmp_path / "circle").symlink_to("circle")
+    for path, fault in (
+        (tmp_path / ("a" * 256) / "mug.json", "File name too long"),
+        (tmp_path / f"{'a' * 300}.json", "File name too long"),
+        (tmp_path / "circle" / "mug.json", "Too many levels of symbolic links"),
+    ):
+        told, code = catch_fault(path.read_bytes)
+        assert (told, code) == (f"{path}: {fault}; name another place", 1)
+
+
+def test_text_that_is_not_utf_8_is_told_with_what_is_around_it(tmp_path):
+    """As Python hands on the bytes of a command line."""
+    text = "a" * 100 + "caf\udce9" + "b" * 100
+    told, code = catch_fault(lambda: (tmp_path / "card.md").write_text(text, encoding="utf-8"))
+    assert (told, code) == (f"'{'a' * 27}caf\\udce9{'b' * 30}' is not UTF-8; write or name it in UTF-8", 1)
+    with pytest.raises(UnicodeEncodeError):
+        catch_fault(lambda: "é".encode("ascii"))
+
+
 def test_what_writes_to_a_full_disk_is_told_with_the_name_of_its_file(tmp_path):
     """A device that is always full takes the file's place."""
     (tmp_path / "card.md").symlink_to("/dev/full")
