@@ -133,8 +133,8 @@ def order_upstream(start: Sequence[Step], steps: Sequence[Step]) -> Iterator[Ste
     waiting, seen = list(start), set()
     while waiting:
         step = waiting.pop(0)
-        if step.name not in seen:
-            seen.add(step.name)
+        if step.address not in seen:
+            seen.add(step.address)
             yield step
             waiting += [other for other in steps if _feeds(other, step)]
 

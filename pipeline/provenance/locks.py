@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -37,6 +38,7 @@ class Step:
     """The last run of a stage: MD5 by path relative to the root, and values of params by dotted key."""
 
     name: str
+    address: str  # in commands of `dvc`: the name, or of a dvc.yaml in a folder `data/demo/dvc.yaml:draw`
     command: str
     deps: Mapping[str, str]
     outs: Mapping[str, str]
@@ -51,7 +53,7 @@ def read_steps(root: Path) -> list[Step]:
             steps += _read_lock(path, root)
         except (AttributeError, KeyError, TypeError) as error:
             raise UserError(
-                f"{path}: not a lock file of DVC ({describe_fault(error)}); `git checkout {path}`"
+                f"{path}: not a lock file of DVC ({describe_fault(error)}); `git checkout {quote(str(path))}`"
             ) from None
     return steps
 
@@ -66,7 +68,9 @@ def _read_lock(path: Path, root: Path) -> Iterator[Step]:
             for kind in ("deps", "outs")
         )
         params = {key: value for values in (stage.get("params") or {}).values() for key, value in values.items()}
-        yield Step(name, stage.get("cmd", ""), deps, outs, params)
+        within = _relate(path.parent, root)
+        address = name if within == "." else f"{within}/{path.with_suffix('.yaml').name}:{name}"
+        yield Step(name, address, stage.get("cmd", ""), deps, outs, params)
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
@@ -75,7 +79,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     except yaml.YAMLError as error:
-        raise UserError(f"{path}: not YAML ({error}); `git checkout {path}`") from None
+        raise UserError(f"{path}: not YAML ({error}); `git checkout {quote(str(path))}`") from None
     return tree if isinstance(tree, dict) else {}
 
 
@@ -142,7 +146,8 @@ def digest_folder(files: Mapping[str, str]) -> str:
 def check_outputs(steps: Sequence[Step], root: Path, within: Sequence[Path]) -> tuple[int, list[str]]:
     """Hash the outputs of stages in any of these folders, and their copies in the cache.
 
-    -> the number of files that match the lock files, and for each other one the fault and a remedy.
+    -> the number of files that match the lock files, and for each other one the fault and a remedy. An output that is
+    absent as a whole, as before `dvc pull`, is neither.
     """
     cache, whole = find_cache(root), 0
     faults: list[str] = []
@@ -150,28 +155,27 @@ def check_outputs(steps: Sequence[Step], root: Path, within: Sequence[Path]) -> 
         for path, digest in step.outs.items():
             output = (root / path).resolve()
             if any(output.is_relative_to(top.resolve()) or top.resolve().is_relative_to(output) for top in within):
-                good, bad = _check_output(root, path, digest, cache, step.name)
+                good, bad = _check_output(root, path, digest, cache, step.address)
                 whole, faults = whole + good, faults + bad
     return whole, faults
 
 
 def _check_output(root: Path, path: str, digest: str, cache: Path, stage: str) -> tuple[int, list[str]]:
     output = root / path
-    if not digest.endswith(FOLDER):
-        files = {path: digest}
-    else:
+    files = {path: digest}
+    if digest.endswith(FOLDER):
         names = list_folder(cache, digest)
         if names is None:
             return _check_uncached(output, path, digest)
         files = {f"{path}/{name}": md5 for name, md5 in names.items()}
-    faults = [fault for name, md5 in files.items() if (fault := _check_file(root / name, name, md5, cache, stage))]
+    found = {name: _check_file(root / name, name, md5, cache, stage) for name, md5 in files.items()}
+    there = {name for name in files if (root / name).is_file()}
     if output.is_dir():
         own = {f"{path}/{file.relative_to(output).as_posix()}" for file in output.rglob("*") if file.is_file()}
-        faults += [
-            f"{name}: is not in the lock file; remove it, or run `dvc repro {stage}`"
-            for name in sorted(own - files.keys())
-        ]
-    return len(files) - len(faults), faults
+        more = f"is not in the lock file; remove it, or run `dvc repro {quote(stage)}`"
+        found |= {name: found.get(name) or _tell_absent(name, stage) for name in files.keys() - there}
+        found |= {name: f"{name}: {more}" for name in own - files.keys()}
+    return sum(not found[name] for name in there), [fault for _, fault in sorted(found.items()) if fault]
 
 
 def _check_uncached(folder: Path, path: str, digest: str) -> tuple[int, list[str]]:
@@ -179,7 +183,12 @@ def _check_uncached(folder: Path, path: str, digest: str) -> tuple[int, list[str
     files = {file.relative_to(folder).as_posix(): digest_md5(file) for file in folder.rglob("*") if file.is_file()}
     if not folder.is_dir() or digest_folder(files) == digest:
         return len(files), []
-    return 0, [f"{path}: differs from the lock file, and the cache has no list of its files; `dvc fetch {path}`"]
+    fetch = f"`dvc fetch {quote(path)}`"
+    return 0, [f"{path}: differs from the lock file, and the cache has no list of its files; {fetch}"]
+
+
+def _tell_absent(name: str, stage: str) -> str:
+    return f"{name}: is absent; `dvc checkout {quote(name)}`, or `dvc repro {quote(stage)}`"
 
 
 def _check_file(file: Path, name: str, digest: str, cache: Path, stage: str) -> str | None:
@@ -193,9 +202,10 @@ def _check_file(file: Path, name: str, digest: str, cache: Path, stage: str) -> 
         shown = kept.relative_to(Path.cwd()) if kept.is_relative_to(Path.cwd()) else kept
         return (
             f"{name}: changed {how}; `dvc checkout` would bring the changed bytes back and `dvc push` upload them. "
-            f"rm -f {shown} {name}, then `dvc pull {name}` where a remote has it, or `dvc repro -f {stage}`"
+            f"rm -f {quote(str(shown))} {quote(name)}, then `dvc pull {quote(name)}` where a remote has it, or "
+            f"`dvc repro -f {quote(stage)}`"
         )
-    return f"{name}: differs from the lock file; `dvc checkout --force {name}`" if here else None
+    return f"{name}: differs from the lock file; `dvc checkout --force {quote(name)}`" if here else None
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """`t2v verify` finds every changed file, and calls no whole one changed; `t2v sign` adds what it checks."""
 
+import contextlib
 import os
 import shutil
 from pathlib import Path
@@ -224,6 +225,47 @@ def test_a_copy_that_was_changed_and_a_cache_that_was_spoilt_are_told_apart(caps
     assert any("more.txt: is not in the lock file" in line for line in lines)
     shutil.rmtree(".dvc")
     assert any("the cache has no list of its files" in line for line in found_lines(capsys))
+
+
+def test_only_files_that_are_there_and_match_are_counted_and_one_that_is_gone_is_told(capsys):
+    lock_samples(shutil.copy)
+
+    def count():
+        capsys.readouterr()
+        with contextlib.suppress(typer.Exit):
+            verify([Path("data/samples")], quick=True)
+        *faults, last = capsys.readouterr().out.splitlines()
+        return faults, last.rpartition("; ")[2]
+
+    assert count() == ([], "2 files match the lock files")
+    for name in "abc":
+        (Path("data/samples") / name).touch()
+    faults, told = count()
+    assert (len(faults), told) == (3, "2 files match the lock files")
+    for name in (*"abc", "1.png"):
+        (Path("data/samples") / name).unlink()
+    absent = "data/samples/1.png: is absent; `dvc checkout data/samples/1.png`, or `dvc repro render`"
+    assert count() == ([absent], "1 files match the lock files")
+    shutil.rmtree("data/samples")  # as in a clone before `dvc pull`
+    assert found(capsys, "data", quick=True) == {}
+    capsys.readouterr()
+    verify(None, quick=True)
+    assert capsys.readouterr().out.endswith("; 0 files match the lock files\n")
+
+
+def test_a_way_out_can_be_copied_where_names_have_blanks(capsys):
+    lock_samples(shutil.copy)
+    Path("old stages").mkdir()
+    Path("old stages/dvc.lock").write_text(LOCK.format(digest=f"a{0:031}").replace("data/samples", "my clip.mkv"))
+    Path("old stages/my clip.mkv").touch()
+    (told,) = found(capsys, "old stages", quick=True).values()
+    assert "`dvc checkout --force 'old stages/my clip.mkv'`" in told
+    kept = Path(".dvc/cache/files/md5/a0") / ("0" * 30)
+    kept.parent.mkdir(parents=True)
+    kept.touch()
+    (told,) = found(capsys, "old stages", quick=True).values()
+    assert f"rm -f {kept} 'old stages/my clip.mkv', then `dvc pull 'old stages/my clip.mkv'`" in told
+    assert told.endswith("`dvc repro -f 'old stages/dvc.yaml:render'`")
 
 
 def test_nothing_here_is_no_file():
