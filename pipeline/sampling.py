@@ -7,6 +7,7 @@
 Nothing here loads torch before a clip needs it.
 """
 
+import operator
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -78,9 +79,10 @@ class VideoModel:
         self._max_tokens = int(self.description["max_tokens"])
 
     def sample(self, caption: str, *, seed: int = 0, n: int = 1) -> Frames:
-        """Clips for a caption -> uint8 [n,T,H,W,3]; deterministic in `seed`, and clip i does not depend on n.
+        """Clips for a caption -> uint8 [n,T,H,W,3]; deterministic in `seed`, a whole number of Python or NumPy from 0.
 
-        Raises UserError for a caption without words, with too many, or with no known word.
+        Clip i depends on n by rounding only. Raises UserError for a caption without words, with too many, or with no
+        known word, and for a seed or an n that is no whole number from 0.
         """
         return self.draw(self.encode(caption), seed, n)
 
@@ -106,6 +108,7 @@ class VideoModel:
 
     def draw(self, typed: TypedCaption, seed: int, count: int, advance: Callable[[], None] = lambda: None) -> Frames:
         """Clips of an encoded caption -> uint8 [count,T,H,W,3]; `advance` is called after each."""
+        seed, count = _require_whole("seed", seed), _require_whole("n", count)
         clips = np.empty((count, *self.shape), np.uint8)
         drawn = 0
         for part in self._draw_parts(typed, seed, count):
@@ -185,6 +188,17 @@ class VideoModel:
             remedy = "repeat `t2v export`" if self._files.exported else "`dvc repro export` recreates it"
             print(f"note: using torch instead of {self._files.graph}: {reason}; {remedy}", file=sys.stderr)
             return None
+
+
+def _require_whole(name: str, value: int) -> int:
+    """The value as Python's int: noise is derived from its text, and NumPy writes numbers in another way."""
+    try:
+        number = int(operator.index(value))  # of a bool, too
+    except TypeError:
+        number = -1
+    if number < 0:
+        raise UserError(f"{name} is {value!r}, not a whole number from 0")
+    return number
 
 
 def _check_files(files: ModelFiles) -> None:

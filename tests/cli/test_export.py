@@ -1,6 +1,7 @@
 """`t2v export`, on a network that has been trained for two steps."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -53,6 +54,16 @@ def test_a_model_comes_back_from_its_folder_with_equal_bytes_without_dvc(run):
     assert (after.dtype, after.shape) == (np.uint8, (3, 8, 16, 16, 3))
     assert np.array_equal(before, after)
     assert after.std() > 5
+
+
+def test_a_seed_of_numpy_draws_what_the_same_number_of_python_draws(run):
+    model = from_pretrained(run / "data/model")
+    for seed in (np.int64(4), np.uint8(4), np.array(4)):
+        assert np.array_equal(model.sample(CAPTION, seed=seed, n=np.int32(2)), model.sample(CAPTION, seed=4, n=2))
+    for wrong in ({"seed": 1.0}, {"seed": "4"}, {"seed": -1}, {"n": -1}, {"n": 2.5}, {"seed": np.float32(4)}):
+        ((name, value),) = wrong.items()
+        with pytest.raises(UserError, match=rf"^{name} is {re.escape(repr(value))}, not a whole number from 0"):
+            model.sample(CAPTION, **wrong)
 
 
 @pytest.mark.usefixtures("run")
