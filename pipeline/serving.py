@@ -12,11 +12,13 @@ import socket
 import sys
 import tempfile
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
@@ -118,10 +120,19 @@ def _parse_number(name: str, text: str, least: int, most: int) -> int:
 
 
 class ClipRenderer:
-    """Renders clips of a model for concurrent requests, one at a time, with a bounded queue and a timeout."""
+    """Renders clips of a model for concurrent requests, one at a time, with a bounded queue and a timeout.
 
-    def __init__(self, model: VideoModel, queue: int = QUEUE, patience: float = PATIENCE) -> None:
-        self._model, self._patience = model, patience
+    `made_by` is added to the provenance of the files: the command that reproduces them, and its code.
+    """
+
+    def __init__(
+        self,
+        model: VideoModel,
+        queue: int = QUEUE,
+        patience: float = PATIENCE,
+        made_by: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        self._model, self._patience, self._made_by = model, patience, made_by
         self._places, self._turn = threading.BoundedSemaphore(queue), threading.Lock()
 
     def encode(self, request: ClipsRequest) -> TypedCaption:
@@ -156,7 +167,7 @@ class ClipRenderer:
 
     def _draw(self, request: ClipsRequest, typed: TypedCaption, ending: str) -> bytes:
         frames = self._model.draw(typed, request.seed, request.count)
-        provenance = self._model.provenance(typed)
+        provenance = {**self._model.provenance(typed), **self._made_by}
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, f"clips{ending}")
             write_clips(path, frames, request.caption, request.seed, scale=SCALE, fps=FPS, provenance=provenance)

@@ -183,7 +183,8 @@ def serve(
 
     video_model = VideoModel(model, exact=exact)
     video_model.load_words()  # a fault is told here, not to those who type captions: it names local paths
-    with Server(host, port, ClipRenderer(video_model), page) as server:
+    renderer = ClipRenderer(video_model, made_by=describe_command(MADE_BY))  # `t2v reproduce` makes its files again
+    with Server(host, port, renderer, page) as server:
         shown = f"report: {server.address}" if page.is_file() else f"no {page} (run `dvc repro report`)"
         print(f"{shown}, generate clips: {server.address}generate; Ctrl-C stops the server", flush=True)
         try:

@@ -9,6 +9,7 @@ import io
 import os
 import runpy
 import shutil
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -121,8 +122,7 @@ def remake_all(files: Sequence[Media], model: Path | None, data: Path, out: Path
     for media in files:
         groups.setdefault(repr((media.facts or {}).get("environment")), []).append(media)
     for group in groups.values():
-        # In a new process, since torch selects its instruction set once per process.
-        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process, TemporaryDirectory() as temporary:
+        with open_process() as process, TemporaryDirectory() as temporary:
             for media in group:
                 try:
                     made = remake(media, model, data, Path(temporary), process)
@@ -132,6 +132,12 @@ def remake_all(files: Sequence[Media], model: Path | None, data: Path, out: Path
                     yield compare(media, read_media(made))
                 except UserError as error:
                     yield Outcome(media, "not reproduced", (str(error),))
+
+
+def open_process() -> ProcessPoolExecutor:
+    """A new process, since torch selects its instruction set once per process. Ctrl-C ends it without a traceback."""
+    on_interrupt = (signal.SIGINT, signal.SIG_DFL)
+    return ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=signal.signal, initargs=on_interrupt)
 
 
 def compare(media: Media, remade: Media) -> Outcome:

@@ -1,17 +1,26 @@
 """`t2v reproduce` makes files again to the byte, and says where and why one differs."""
 
+import os
+import re
 import shutil
+import signal
+import subprocess
+import sys
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
+from urllib.parse import urlencode
+from urllib.request import urlopen
 
 import numpy as np
 import pytest
 import torch
+from locations import ROOT
 from PIL import Image
 from provenance import read_provenance
 from training_sets import train_project
 
 from pipeline.cli.sample import sample
-from pipeline.cli.verify import reproduce
+from pipeline.cli.verify import open_process, reproduce
 from pipeline.data.dataset import DataFolders
 from pipeline.errors import UserError
 from pipeline.params import load_params
@@ -116,6 +125,20 @@ def test_another_model_is_named_and_the_right_one_is_taken_where_it_is_named(cap
     assert "but data/model has" in told
 
 
+def test_a_file_of_the_server_is_made_again_as_one_of_the_command(capsys):
+    command = [sys.executable, "-m", "pipeline.cli", "serve", "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)}) as it:
+        address = re.search(r"(http://\S+/)generate", it.stdout.readline())[1]
+        for ending in ENDINGS:
+            query = urlencode({"caption": CAPTION, "seed": 7, "n": 2})
+            with urlopen(f"{address}clips.{ending}?{query}") as answer:
+                Path(f"served.{ending}").write_bytes(answer.read())
+        it.send_signal(signal.SIGINT)
+        assert (it.stdout.read(), it.wait()) == ("stopped\n", 0)
+    expected = {f"served.{ending}": "equal" for ending in ENDINGS}
+    assert said(capsys, *expected) == expected
+
+
 def test_a_file_without_provenance_and_one_that_is_none_are_refused(capsys):
     Image.new("RGB", (8, 8)).save("plain.png")
     assert "has no provenance" in said(capsys, "plain.png", code=1)["plain.png"]
@@ -188,6 +211,12 @@ def test_another_torch_and_another_processor_are_told():
 
 def test_what_an_older_file_does_not_tell_of_its_machine_is_not_called_a_difference():
     assert list(explain_environment({"torch": "2.13.0"}, {"torch": "2.13.0", "blas": "MKL on GenuineIntel"})) == []
+
+
+def test_ctrl_c_ends_the_second_process_and_prints_nothing_there(capfd):
+    with open_process() as process, pytest.raises(BrokenProcessPool):
+        process.submit(signal.raise_signal, signal.SIGINT).result()
+    assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
