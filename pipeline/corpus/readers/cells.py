@@ -267,15 +267,23 @@ def _parse_line(path: Path, number: int, line: str) -> dict[str, Any]:
     return row
 
 
-def _read_table(path: Path, columns: Columns, _: str | None) -> Iterator[LocatedCells]:
+def read_table(path: Path, columns: Columns) -> Iterator[Cells]:
+    """The wanted cells of each row of a Parquet or Arrow table; no rows if no columns are wanted.
+
+    Raises UserError if a column is missing or the table broken.
+    """
     header = read_column_names(path)
     inner = find_inner(header, columns)
     names = [*header, *inner]
     wanted = [names[index] for index in find_columns(path, names, columns)]
     distinct = list(dict.fromkeys(name.partition(".")[0] if name in inner else name for name in wanted))
-    found = read_columns(path, distinct, numbers=columns.get("caption"))
+    found = read_columns(path, distinct, numbers=columns.get("caption")) if distinct else []
     rows = (dict(zip(distinct, cells, strict=True)) for cells in zip(*found, strict=True))
-    return ((f"row {number}", tuple(look_up(row, name) for name in wanted)) for number, row in enumerate(rows, 1))
+    return (tuple(look_up(row, name) for name in wanted) for row in rows)
+
+
+def _read_table(path: Path, columns: Columns, _: str | None) -> Iterator[LocatedCells]:
+    return ((f"row {number}", cells) for number, cells in enumerate(read_table(path, columns), 1))
 
 
 def _read_sheet(path: Path, columns: Columns, _: str | None) -> Iterator[LocatedCells]:

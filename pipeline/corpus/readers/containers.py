@@ -12,12 +12,13 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
 from pipeline.corpus import LabelRow, OfficialSplit, find_split, number_repeats, parse_split
 from pipeline.corpus.groups import keep_together
-from pipeline.corpus.readers.cells import Columns, LocatedCells, find_columns
+from pipeline.corpus.readers.cells import Cells, Columns, LocatedCells, read_table
 from pipeline.corpus.readers.classes import number_names, read_named_classes
 from pipeline.corpus.readers.json_files import list_cells
 from pipeline.corpus.readers.table import Table, list_columns, make_table_rows, refuse_numbers
@@ -244,10 +245,8 @@ def _choose_column(path: Path, dataset: DatasetParams) -> str:
 
 def _read_table_cells(path: Path, column: str, named: Columns, videos: str) -> Iterator[LocatedCells]:
     """The wanted cells of each row, then the path of its video: a cell in the table, or a file if bytes are missing."""
-    names = read_column_names(path)
-    wanted = [names[at] for at in find_columns(path, names, named)]
-    cells = read_columns(path, wanted, numbers=named.get("caption")) if wanted else []
     count = sum(count_group_rows(path))
+    cells: Iterator[Cells] = read_table(path, named) if named else repeat((), count)
     width = len(str(count))
     files = list_paths_instead(path, column)
     # Only bytes in the table require it to be in the videos folder; files named in it do not.
@@ -256,10 +255,10 @@ def _read_table_cells(path: Path, column: str, named: Columns, videos: str) -> I
     if files:
         message = f"{len(files)} of {count} cells of {column} hold the path of a video in place of its bytes"
         print(f"filter: {path}: {message}{root and f', from {root} on'}", file=sys.stderr)
-    for number in range(count):
+    for number, row in enumerate(cells):
         inside = f"{address}/{column}/{number:0{width}}".lstrip("/")
         video = root + files[number] if number in files else inside
-        yield f"row {number + 1}", (*(listed[number] for listed in cells), video)
+        yield f"row {number + 1}", (*row, video)
 
 
 def _find_root(path: Path, files: Sequence[str], videos: str) -> str:

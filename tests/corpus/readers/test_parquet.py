@@ -159,3 +159,13 @@ def test_bytes_go_before_paths_in_a_table_with_both(tmp_path, told):
     videos = [row.video for row in read(tmp_path)]
     inside = "x.parquet/video/{}".format
     assert videos == [inside(0), "2.mp4", inside(2), "4.mp4", inside(4), "6.mp4", inside(6)]
+
+
+def test_a_dotted_name_leads_into_a_struct_beside_the_bytes_as_of_finevideo(tmp_path):
+    facts = [{"content_metadata": {"description": f"A man {number}"}, "scenes": [{"title": "x"}]} for number in (1, 2)]
+    path = write(tmp_path / "train-0.parquet", [b"a", b"b"], struct=False, json=facts)
+    for kind in ("parquet", "auto"):
+        rows = read(path, kind, tmp_path, caption="json.content_metadata.description")
+        assert [row.label for row in rows] == ["A man 1", "A man 2"]
+    with pytest.raises(UserError, match=r"has no column 'text\.x' \(dataset\.columns\.caption\)"):
+        read(path, videos=tmp_path, caption="text.x")
