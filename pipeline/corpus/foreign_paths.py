@@ -1,7 +1,7 @@
 """Paths of other machines and URLs in labels -> paths relative to the videos folder.
 
 `/home/ann/videos/run/1.mp4`, `D:\\videos\\run\\1.mp4` and `https://host/1.gif` cannot be in this folder as they are.
-The common prefix of absolute paths is removed; of a URL, only the file name is kept.
+The common prefix of absolute paths is removed; of a URL, only the file name is kept, or the id of a YouTube page.
 """
 
 import os
@@ -17,12 +17,20 @@ from pipeline.corpus.video_names import ANYWHERE, has_video_ending
 
 DRIVE = re.compile(r"[A-Za-z]:[\\/]|\\\\[^\\]")
 ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/+")  # one slash if the path was simplified
+# Labels may omit the scheme, as those of MS-ASL.
+YOUTUBE = re.compile(r"\b(?:youtube\.com/(?:watch/?\?(?:.*&)?v=|shorts/|embed/|v/)|youtu\.be/)([\w-]{11})(?![\w-])")
 TRIED = 100  # paths that are tested for existence
 
 
 def starts_elsewhere(path: str) -> bool:
     """Whether a path is absolute on any system, or a URL."""
     return path.startswith("/") or any(sign.match(path) for sign in (DRIVE, ADDRESS))
+
+
+def shorten_page(path: str) -> str:
+    """The shortest URL of a page of YouTube, so that all of one video are equal; any other path unchanged."""
+    page = YOUTUBE.search(path) if "youtu" in path else None
+    return f"https://youtu.be/{page[1]}" if page else path
 
 
 def place_foreign_paths(rows: Sequence[LabelRow], videos: Path) -> list[LabelRow]:
@@ -75,13 +83,14 @@ def _is_any_there(videos: Path, paths: Iterable[str]) -> bool:
 
 
 def _take_names(named: dict[str, str]) -> dict[str, str]:
-    """URL -> its file name, in any folder, if the name is unique."""
+    """URL -> its file name, in any folder, if the name is unique; or the id of a YouTube page."""
     names: dict[str, list[str]] = defaultdict(list)
     for path, text in named.items():
         name = unquote(re.split("[?#]", text)[0].rpartition("/")[2])
         if has_video_ending(name):
             names[name].append(path)
     found = {paths[0]: f"{ANYWHERE}{name}" for name, paths in names.items() if len(paths) == 1}
+    found |= {path: f"{ANYWHERE}{page[1]}" for path, text in named.items() if (page := YOUTUBE.search(text))}
     if found:
-        print(f"filter: {len(found)} videos are named by addresses, and are looked for by the names of their files")
+        print(f"filter: {len(found)} videos are named by addresses, and are looked for by the names of files or by ids")
     return found

@@ -73,3 +73,18 @@ def test_addresses_are_looked_for_by_the_names_of_their_files(tmp_path, capsys):
 def test_a_name_of_two_addresses_says_nothing(tmp_path):
     found = seen(tmp_path, ["https://host/1/video.mp4", "https://host/2/video.mp4"], ["video.mp4"])
     assert [video for _, video in found] == ["https:/host/1/video.mp4", "https:/host/2/video.mp4"]
+
+
+def test_a_page_of_youtube_is_found_by_its_id(tmp_path):
+    pages = [
+        *("https://www.youtube.com/watch?v=C37R_Ix8-qs", "www.youtube.com/watch?feature=x&v=C37R_Ix8-qs&t=9s"),
+        *("https://youtu.be/PIsUJl8BN_I?t=1", "https://m.youtube.com/shorts/PIsUJl8BN_I"),
+    ]
+    assert seen(tmp_path, pages, ["C37R_Ix8-qs.mp4"]) == [
+        ("C37R_Ix8-qs", "**/C37R_Ix8-qs"),
+        ("C37R_Ix8-qs~2", "**/C37R_Ix8-qs"),
+        ("PIsUJl8BN_I", "**/PIsUJl8BN_I"),
+        ("PIsUJl8BN_I~2", "**/PIsUJl8BN_I"),
+    ]
+    other = ["https://www.youtube.com/playlist?list=PL1", "youtube.com/C37R_Ix8-qs.mp4"]
+    assert [video for _, video in seen(tmp_path, other, [])] == ["https:/www.youtube.com/playlist?list=PL1", other[1]]

@@ -133,7 +133,8 @@ def find_columns(
             detail = f"has {found} {name!r} (dataset.columns.{key}){nearest}; its columns: {listed}{hint()}"
             raise UserError(f"{path}: {detail}")
         indices.append(header.index(name))
-    warn_of_segments(path, header, {header[index] for index in indices})
+    if "segment" not in columns and not {"start", "end"} <= columns.keys():
+        warn_of_segments(path, header, {header[index] for index in indices})
     return indices
 
 

@@ -24,7 +24,7 @@ from pipeline.corpus import (
     parse_split,
     simplify_path,
 )
-from pipeline.corpus.foreign_paths import starts_elsewhere
+from pipeline.corpus.foreign_paths import shorten_page, starts_elsewhere
 from pipeline.corpus.readers.cells import Columns, LocatedCells, list_column_names, list_tables, read_cells
 from pipeline.corpus.readers.classes import find_name, number_names, read_named_classes
 from pipeline.corpus.readers.path_patterns import spell_out
@@ -186,7 +186,7 @@ def _label_parts(
 
 
 def _place_video(text: str, table: Table, dataset: DatasetParams) -> str:
-    path = make_relative(dataset.videos, text)
+    path = shorten_page(make_relative(dataset.videos, text))
     placed = table.folder and path and not path.startswith(ANYWHERE) and not starts_elsewhere(path)
     return simplify_path(f"{table.folder}/{path}" if placed else path)
 

@@ -204,3 +204,10 @@ def test_times_of_the_page_that_a_clip_was_cut_from_are_not_its_own(tmp_path, ca
     told = "the columns start, end look like parts of videos, but nothing in dataset.columns names them"
     assert (told in capsys.readouterr().err) == (part == WHOLE)
     assert seen(tmp_path / name, content, start="start", end="end")[0][4] == (5, 9)
+
+
+def test_chosen_times_are_not_doubted_if_there_are_others_as_of_ms_asl(tmp_path, capsys):
+    row = {"file": "match", "text": "match", "start": 0, "end": 83, "start_time": 0.5, "end_time": 2.5, "url": PAGE}
+    chosen = {"path": "url", "start": "start_time", "end": "end_time"}
+    assert seen(tmp_path / "x.json", [row], **chosen) == [("**/9lZi22qLlEo", "match", "all", "all", (0.5, 2.5))]
+    assert "look like parts" not in capsys.readouterr().err
