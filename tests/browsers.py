@@ -44,18 +44,28 @@ def write_page(player: Widget, path: Path, *, more: str = "", allowed: dict[str,
 
 
 @contextmanager
-def open_chromium(path: Path, **context: Any) -> Iterator[Any]:
-    """A page of Playwright's that fails the test for every error on it."""
+def start_chromium() -> Iterator[Any]:
+    """A browser of Playwright's; to start one takes longer than most pages that are looked at in it."""
     sync = pytest.importorskip("playwright.sync_api", reason="no playwright to drive chromium with")
-    errors: list[str] = []
     with sync.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        page = browser.new_context(**context).new_page()
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def open_page(browser: Any, path: Path, **context: Any) -> Iterator[Any]:
+    """A page in a context of its own, which shares nothing with others; it fails the test for every error on it."""
+    errors: list[str] = []
+    own = browser.new_context(**context)
+    try:
+        page = own.new_page()
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("console", lambda line: errors.append(line.text) if line.type == "error" else None)
         page.goto(path.as_uri())
         yield page
-        browser.close()
+    finally:
+        own.close()
     assert errors == []
 
 

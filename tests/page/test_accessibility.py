@@ -3,7 +3,7 @@
 import shutil
 
 import pytest
-from browsers import needs_chromium, open_chromium
+from browsers import needs_chromium
 from page_runs import FIGURES, OPTIONS, build_run, write_evaluation, write_labels
 from players import save_generator
 from training_sets import H, T, W, tiny_clips
@@ -52,7 +52,7 @@ def pages(tmp_path_factory):
 
 @pytest.mark.parametrize(("width", "scheme"), LOOKS)
 @pytest.mark.parametrize("name", ["run", "sweep"])
-def test_axe_finds_no_serious_fault_and_nothing_overflows(pages, name, width, scheme):
+def test_axe_finds_no_serious_fault_and_nothing_overflows(open_chromium, pages, name, width, scheme):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="no axe to look for faults with")
     look = {"viewport": {"width": width, "height": 900}, "color_scheme": scheme, "bypass_csp": True}
     with open_chromium(pages[name], **look) as page:
@@ -62,7 +62,7 @@ def test_axe_finds_no_serious_fault_and_nothing_overflows(pages, name, width, sc
         assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
-def test_no_heading_of_the_table_of_figures_is_cut_off(pages):
+def test_no_heading_of_the_table_of_figures_is_cut_off(open_chromium, pages):
     with open_chromium(pages["run"], viewport={"width": 1024, "height": 900}) as page:
         cut = "all => all.map((cell) => cell.scrollWidth > cell.clientWidth)"
         assert set(page.locator(".figures thead th").evaluate_all(cut)) == {False}
@@ -70,7 +70,7 @@ def test_no_heading_of_the_table_of_figures_is_cut_off(pages):
 
 @pytest.mark.parametrize("width", [390, 1600])
 @pytest.mark.parametrize("name", ["run", "sweep"])
-def test_what_the_keyboard_reaches_is_in_sight(pages, name, width):
+def test_what_the_keyboard_reaches_is_in_sight(open_chromium, pages, name, width):
     look = {"viewport": {"width": width, "height": 700}, "reduced_motion": "reduce"}
     with open_chromium(pages[name], **look) as page:
         told = []
@@ -82,7 +82,7 @@ def test_what_the_keyboard_reaches_is_in_sight(pages, name, width):
         assert [one["name"] for one in told[:-1] if not one["seen"]] == []
 
 
-def test_a_button_that_changes_its_name_has_no_state_besides(pages):
+def test_a_button_that_changes_its_name_has_no_state_besides(open_chromium, pages):
     """Else a screen reader says "Pause, pressed", which can be taken for either."""
     with open_chromium(pages["run"], reduced_motion="no-preference") as page:
         for own in ("play", "player-play"):

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from browsers import needs_chromium, open_chromium, write_page
+from browsers import needs_chromium, write_page
 from players import save_generator
 from training_sets import H, T, W, open_dataset, tiny_clips, write_data
 
@@ -76,7 +76,7 @@ def test_a_run_without_test_clips_says_so(tmp_path):
 
 
 @needs_chromium
-def test_answers_become_a_sheet_that_is_read(folder, tmp_path):
+def test_answers_become_a_sheet_that_is_read(open_chromium, folder, tmp_path):
     widget = build(folder)
     pairs = read_test(widget)["pairs"]
     with open_chromium(write_page(widget, tmp_path / "page.html"), accept_downloads=True) as page:
@@ -99,7 +99,7 @@ def test_answers_become_a_sheet_that_is_read(folder, tmp_path):
 
 
 @needs_chromium
-def test_both_clips_are_seen(folder, tmp_path):
+def test_both_clips_are_seen(open_chromium, folder, tmp_path):
     with open_chromium(write_page(build(folder), tmp_path / "page.html")) as page:
         page.wait_for_function(
             """() => ["left", "right"].every((side) => {

@@ -4,7 +4,7 @@ import base64
 import hashlib
 
 import pytest
-from browsers import Reports, needs_chromium, needs_firefox, open_chromium, report_from_firefox
+from browsers import Reports, needs_chromium, needs_firefox, report_from_firefox
 from page_runs import OPTIONS, build_run
 from players import CAPTIONS, save_generator
 from training_sets import T
@@ -28,7 +28,7 @@ def path(tmp_path_factory):
 
 @needs_chromium
 @pytest.mark.slow
-def test_clips_play_together_and_stop_at_a_frame(path):
+def test_clips_play_together_and_stop_at_a_frame(open_chromium, path):
     with open_chromium(path) as page:
         first = page.evaluate(POSITION)
         page.wait_for_function(f"first => {POSITION} !== first", arg=first)
@@ -46,7 +46,7 @@ def test_clips_play_together_and_stop_at_a_frame(path):
 
 @needs_chromium
 @pytest.mark.slow
-def test_a_new_frame_changes_the_clips_alone_and_nothing_that_all_elements_inherit(path):
+def test_a_new_frame_changes_the_clips_alone_and_nothing_that_all_elements_inherit(open_chromium, path):
     """Else a browser looks at each of the thousands of elements of a page of many runs again, eight times a second."""
     with open_chromium(path, reduced_motion="reduce") as page:
         look = "() => JSON.stringify([...document.querySelectorAll('*')].map((one) => one.getAttribute('style')))"
@@ -57,7 +57,7 @@ def test_a_new_frame_changes_the_clips_alone_and_nothing_that_all_elements_inher
 
 @needs_chromium
 @pytest.mark.slow
-def test_clips_stand_still_where_less_motion_is_asked_for(path):
+def test_clips_stand_still_where_less_motion_is_asked_for(open_chromium, path):
     with open_chromium(path, reduced_motion="reduce") as page:
         assert page.get_by_role("button", name="Play").is_visible()
         assert page.evaluate(POSITION) == "50% 0%"
@@ -67,7 +67,7 @@ def test_clips_stand_still_where_less_motion_is_asked_for(path):
 
 @needs_chromium
 @pytest.mark.slow
-def test_charts_tell_values_and_zoom_with_the_keyboard(path):
+def test_charts_tell_values_and_zoom_with_the_keyboard(open_chromium, path):
     with open_chromium(path) as page:
         assert page.locator(".plot canvas").count() == page.locator(".plot").count() == 2
         chart = page.locator('[data-chart="training-loss"]')
@@ -85,7 +85,7 @@ def test_charts_tell_values_and_zoom_with_the_keyboard(path):
 
 @needs_chromium
 @pytest.mark.slow
-def test_markup_of_a_run_does_not_run(tmp_path):
+def test_markup_of_a_run_does_not_run(open_chromium, tmp_path):
     path = write_run_page(tmp_path, name=MARKUP, things=(MARKUP,), train={MARKUP: MARKUP})
     with open_chromium(path) as page:
         assert page.evaluate("window.ran") is None
@@ -95,7 +95,7 @@ def test_markup_of_a_run_does_not_run(tmp_path):
 
 @needs_chromium
 @pytest.mark.slow
-def test_the_generator_draws_within_the_policy_of_the_page(tmp_path):
+def test_the_generator_draws_within_the_policy_of_the_page(open_chromium, tmp_path):
     run = build_run(tmp_path / "data")
     save_generator(run.folders.model, (4, 16, 16))
     path = tmp_path / "page.html"

@@ -4,7 +4,7 @@ import io
 
 import numpy as np
 import pytest
-from browsers import Reports, needs_chromium, needs_firefox, open_chromium, report_from_firefox, write_page
+from browsers import Reports, needs_chromium, needs_firefox, report_from_firefox, write_page
 from PIL import Image
 from players import CAPTIONS, IDS, draw_in_torch, make_player, measure_difference, save_generator
 
@@ -52,7 +52,7 @@ def shape(pixels):
 
 
 @needs_chromium
-def test_a_typed_caption_is_drawn_in_chromium(folder, path):
+def test_a_typed_caption_is_drawn_in_chromium(open_chromium, folder, path):
     with open_chromium(path) as page:
         page.get_by_label("Caption", exact=True).fill(TYPED)
         page.get_by_label("Seed", exact=True).fill(str(SEED))
@@ -88,7 +88,7 @@ def test_a_typed_caption_is_drawn_in_firefox(folder, player, tmp_path):
 
 
 @needs_chromium
-def test_a_link_brings_the_same_clip_back(path):
+def test_a_link_brings_the_same_clip_back(open_chromium, path):
     with open_chromium(path) as page:
         page.get_by_text("Interpolate between two clips").click()
         page.get_by_label("Other caption").fill(CAPTIONS[1])
@@ -109,7 +109,7 @@ def test_a_link_brings_the_same_clip_back(path):
 
 
 @needs_chromium
-def test_every_known_caption_can_be_chosen_after_another_was_typed(path):
+def test_every_known_caption_can_be_chosen_after_another_was_typed(open_chromium, path):
     """A list that still showed the first would not report that it is chosen again."""
     with open_chromium(path) as page:
         known = page.get_by_label("Known captions")
@@ -119,7 +119,7 @@ def test_every_known_caption_can_be_chosen_after_another_was_typed(path):
 
 
 @needs_chromium
-def test_all_of_it_works_with_the_keyboard(path):
+def test_all_of_it_works_with_the_keyboard(open_chromium, path):
     with open_chromium(path) as page:
         wait_for_clip(page, CAPTIONS[0], 0)
         page.get_by_role("button", name="Opposite direction").focus()
@@ -142,7 +142,7 @@ def test_all_of_it_works_with_the_keyboard(path):
 
 
 @needs_chromium
-def test_a_wall_is_drawn_piece_by_piece_and_goes_on_where_a_reader_chose_one_of_it(path):
+def test_a_wall_is_drawn_piece_by_piece_and_goes_on_where_a_reader_chose_one_of_it(open_chromium, path):
     with open_chromium(path) as page:
         wait_for_clip(page, CAPTIONS[0], 0)
         page.evaluate(
@@ -176,7 +176,7 @@ def test_a_wall_is_drawn_piece_by_piece_and_goes_on_where_a_reader_chose_one_of_
     ],
     ids=["markup", "right to left", "long", "empty", "misspelt"],
 )
-def test_what_the_model_cannot_read_is_told_as_text(path, typed, told):
+def test_what_the_model_cannot_read_is_told_as_text(open_chromium, path, typed, told):
     with open_chromium(path) as page:
         page.get_by_label("Caption", exact=True).fill(typed)
         page.wait_for_function("told => document.getElementById('player-notes').textContent.includes(told)", arg=told)
@@ -184,7 +184,7 @@ def test_what_the_model_cannot_read_is_told_as_text(path, typed, told):
 
 
 @needs_chromium
-def test_files_are_saved(folder, path):
+def test_files_are_saved(open_chromium, folder, path):
     with open_chromium(path, accept_downloads=True) as page:
         wait_for_clip(page, CAPTIONS[0], 0)
         files = {}
