@@ -2,6 +2,8 @@
 
 import copy
 import functools
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,7 @@ T, H, W = 8, 16, 16
 RIGHT, LEFT = "from left to right", "from right to left"
 COLOURS = {"book": (230, 40, 40), "mug": (40, 200, 60), "pen": (60, 80, 230)}
 CPU = torch.device("cpu")
+NEEDS: dict[str, Any] = {}  # of memory, by training
 SHORT = {"total_clips": 64, "batch_clips": 8, "ema_clips": 16, "captions": {"width": 8}}
 SHORT |= {"report_clips": 16}
 TEN_STEPS = {"total_clips": 80, "report_clips": 24, "penalty_every": 3}
@@ -145,11 +148,28 @@ def train_project(folder: Path, **train: Any) -> Path:
     from stages.train_model import main
 
     write_project(folder, **train)
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, contextmanager(remember_needs)():
         patch.delenv("T2V_DEVICES", raising=False)
         patch.chdir(folder)
         main()
     return folder
+
+
+def remember_needs() -> Iterator[None]:
+    """For many trainings alike: how much memory one needs is counted once a process, which takes as long as 7 steps."""
+    from pipeline import planning
+
+    count = planning.dry_run_steps
+
+    def recall(task: Any, *, penalise: bool) -> Any:
+        key = f"{task} {penalise}"  # of vectors it shows too little to tell them apart
+        if task.vectors is not None or key not in NEEDS:
+            NEEDS[key] = count(task, penalise=penalise)
+        return NEEDS[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(planning, "dry_run_steps", recall)
+        yield
 
 
 def outputs(folder: Path) -> dict[str, bytes]:

@@ -16,6 +16,7 @@ from training_sets import (
     TEN_STEPS,
     find_checkpoints,
     outputs,
+    remember_needs,
     tiny_clips,
     tiny_params,
     train_project,
@@ -27,6 +28,8 @@ from pipeline.errors import Interrupted, UserError
 from pipeline.training.checkpoints import Checkpoints
 from pipeline.training.loop import Trainer
 from stages.train_model import main
+
+quick = pytest.fixture(scope="module", autouse=True)(remember_needs)
 
 
 @pytest.fixture(scope="module")

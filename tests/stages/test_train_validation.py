@@ -11,7 +11,7 @@ import pytest
 import yaml
 from projects import ROOT
 from safetensors.numpy import load_file
-from training_sets import TEN_STEPS, find_checkpoints, outputs, tiny_clips, write_data, write_project
+from training_sets import TEN_STEPS, find_checkpoints, outputs, remember_needs, tiny_clips, write_data, write_project
 
 from pipeline.errors import Interrupted
 from pipeline.training.loop import Trainer
@@ -20,6 +20,8 @@ from stages.train_model import main
 
 VALIDATION = {"every_clips": 16, "clips": 24, "metric": "discrepancy", "patience": None}
 FIGURES = ("discriminator_gap", "discriminator_gap_generated", "discrepancy", "motion_direction")
+
+quick = pytest.fixture(scope="module", autouse=True)(remember_needs)
 
 
 def project(folder, **train):
