@@ -21,7 +21,7 @@ _NAMES: dict[OfficialSplit, tuple[str, ...]] = {
 }
 OFFICIAL_SPLITS: dict[str, OfficialSplit] = {name: split for split, names in _NAMES.items() for name in names}
 SPLIT_NAMES = ", ".join(OFFICIAL_SPLITS)
-WORDS = re.compile(rf"[^A-Za-z]+|{CAMEL_CASE}")  # separates them
+BETWEEN_WORDS = re.compile(rf"[^A-Za-z]+|{CAMEL_CASE}")
 
 ONLY_CATEGORY = "all"  # of every clip, if the labels name no categories
 
@@ -182,7 +182,7 @@ def parse_split(name: str) -> OfficialSplit | None:
 
 def find_split(name: str) -> OfficialSplit | None:
     """The official split that a word of a name means, as in `jester-v1-train`; None for none or several."""
-    splits = {split for word in WORDS.split(name) if (split := parse_split(word))}
+    splits = {split for word in BETWEEN_WORDS.split(name) if (split := parse_split(word))}
     return splits.pop() if len(splits) == 1 else None
 
 
@@ -195,8 +195,9 @@ def match_split_folders(folders: Collection[str]) -> dict[str, OfficialSplit]:
     if len(splits) == len(folders):
         return splits
     splits = {folder: split for folder in folders if (split := find_split(folder))}
-    others = {tuple(word.lower() for word in WORDS.split(folder) if not parse_split(word)) for folder in folders}
-    return splits if len(splits) == len(folders) == len(set(splits.values())) and len(others) == 1 else {}
+    named = [[word.lower() for word in BETWEEN_WORDS.split(folder) if not parse_split(word)] for folder in folders]
+    same = all(words == named[0] for words in named)
+    return splits if same and len(splits) == len(folders) == len(set(splits.values())) else {}
 
 
 def find_split_folders(paths: Iterable[PurePosixPath]) -> tuple[int, dict[str, OfficialSplit]]:
