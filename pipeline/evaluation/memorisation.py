@@ -25,6 +25,9 @@ CANDIDATES = 4  # found by faiss in float32; the nearest of them is then selecte
 SPACES = ("pixels", "features", "flows")
 # A clip counts as a copy if it is nearer than this quantile of the unseen real clips: 1 % over all spaces together.
 QUANTILE = 0.01 / len(SPACES)
+# A motion is copied only if it is this many times as near to that of a training clip as to standing still: else every
+# clip that hardly moves would be a copy of any training clip that hardly moves.
+DISTINCT = 2
 MIN_UNSEEN = 50  # real clips; with fewer, this quantile cannot be estimated
 
 TRAINED, UNSEEN, GENERATED = "real train", "real unseen", "model"  # sets of clips that the discriminator scores
@@ -99,11 +102,13 @@ class CopySearch:
     def measure_closeness(self, clips: MeasuredClips) -> dict[str, Floats]:
         """For each space, the distance to the nearest training clip over its limit: below 1 a clip counts as a copy."""
         near = {space: self.find_nearest(clips, space).distances for space in SPACES}
-        return {space: near[space] / limit if (limit := self.limits[space]) else near[space] + 1 for space in SPACES}
+        close = {space: near[space] / limit if (limit := self.limits[space]) else near[space] + 1 for space in SPACES}
+        moves = near["flows"] * DISTINCT < np.linalg.norm(clips.flows, axis=1)
+        return close | {"flows": np.where(moves, close["flows"], np.maximum(close["flows"], 1))}
 
     def find_copies(self, clips: MeasuredClips) -> dict[str, NDArray[np.bool_]]:
         """For each space, which clips are nearer to a training clip than its limit: [N]."""
-        return {space: self.find_nearest(clips, space).distances < self.limits[space] for space in SPACES}
+        return {space: close < 1 for space, close in self.measure_closeness(clips).items()}
 
     def compare_objects(self, clips: MeasuredClips) -> Floats:
         """1 if the nearest training clip, by features, shows another object than the prompt, nan if that is unknown."""

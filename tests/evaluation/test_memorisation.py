@@ -78,6 +78,24 @@ def test_it_is_found_whose_nearest_training_clip_shows_another_object(copies):
     assert np.nansum(others) == 1
 
 
+def test_clips_that_stand_still_are_no_copies_of_a_training_clip_that_does(copies):
+    train = copies.train.flows.copy()
+    train[3] *= 1e-3
+    search = CopySearch(change(copies.train, flows=train), seen(blobs(UNSEEN, 2), 2), "numpy")
+    rng = np.random.default_rng(6)
+    still = train[3] + 1e-3 * rng.standard_normal((20, train.shape[1]))
+    still[0] = 0
+    assert (search.find_nearest(seen_with(flows=still), "flows").distances < search.limits["flows"]).all()
+    assert not search.find_copies(seen_with(flows=still))["flows"].any()
+    moving = train[4:24] + 1e-3 * rng.standard_normal((20, train.shape[1]))
+    assert search.find_copies(seen_with(flows=moving))["flows"].all()
+
+
+def seen_with(**measurements):
+    """Clips with these measurements; all else is random."""
+    return change(seen(blobs(20, 8), 8), **measurements)
+
+
 def test_unseen_clips_that_repeat_training_clips_are_no_yardstick():
     """With training clips among the unseen ones no distance would be below the limit, and no copy would be found."""
     train, unseen = blobs(TRAIN, 1), blobs(UNSEEN, 7)
