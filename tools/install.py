@@ -17,7 +17,11 @@ UV_NAMES = {"find-links": "UV_FIND_LINKS", "index-url": "UV_DEFAULT_INDEX"}
 
 
 def main(folder: Path) -> None:
-    """Make `folder` match pyproject.toml and constraints.txt; a stamp in it records their digest."""
+    """Make `folder` match pyproject.toml and constraints.txt; a stamp in it records their digest.
+
+    A link to an environment that several clones share is followed: cleared through it, it would be lost to all.
+    """
+    folder = folder.resolve()
     stamp = folder / "installed.txt"
     wanted = f"{folder}\n{_digest()}\n"  # with the path: scripts of a moved environment refer to the old one
     found = stamp.read_text() if stamp.is_file() else ""

@@ -188,6 +188,9 @@ def test_an_environment_that_is_right_is_left_alone(tmp_path, monkeypatch):
     (folder / "installed.txt").write_text(f"{folder}\n{install._digest()}\n")
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: pytest.fail("something was started"))
     install.main(folder)
+    link = tmp_path / ".venv"  # of another clone, to the same environment
+    link.symlink_to(folder)
+    install.main(link)
 
 
 def test_a_folder_that_is_no_environment_is_not_overwritten(tmp_path):
