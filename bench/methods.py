@@ -30,6 +30,7 @@ from pipeline.tables import read_table, write_table
 METHODS, FIGURES = Path(__file__).with_suffix(".yaml"), Path(__file__).with_suffix(".json")
 WORK = Path("runs/methods")
 SHORT, LONG = 10, 40  # steps of two training runs, whose difference gives the speed of a method
+MEASURED = 1 / 16  # of the CPU time of a cell, which that difference has to last: starts differ by seconds
 STEPS = "steps"  # key of a method: numbers of sampling steps, each evaluated as a separate row
 NEVER = 10**9  # clips
 KEPT = (
@@ -156,13 +157,18 @@ def _measure_speed(cell: Cell, tree: Any, table: FigureTable, folder: Path) -> f
     digest = digest_value({key: tree[key] for key in ("clip", "train")})
     if known := table.find("speeds", name, digest):
         return float(known["clips_per_cpu_second"])
-    step, seconds = check_params(tree, cell.method).train.step_clips, []
-    for steps in (SHORT, LONG):
+    step = check_params(tree, cell.method).train.step_clips
+
+    def measure(steps: int) -> float:
         short = json.loads(json.dumps(tree))
         short["train"]["total_clips"] = steps * step
         _lay_out(cell, short, folder)
-        seconds.append(run_stage("stages.train_model", folder).critical_seconds)
-    speed = (LONG - SHORT) * step / (seconds[1] - seconds[0])
+        return run_stage("stages.train_model", folder).critical_seconds
+
+    start, steps = measure(SHORT), LONG
+    while (difference := measure(steps) - start) < 60 * cell.minutes * MEASURED:
+        steps *= 2
+    speed = (steps - SHORT) * step / difference
     table.add("speeds", name, digest, {"clips_per_cpu_second": round(speed, 2)})
     return speed
 
