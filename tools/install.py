@@ -78,4 +78,4 @@ def _pip_settings(pip: list[str]) -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]).absolute())
+    main(Path(sys.argv[1]))

@@ -29,7 +29,7 @@ MESSAGE = re.compile(r'name:\s*"([^"]+)"\s*(?:label_)?id:\s*(\d+)')  # of AVA, a
 
 def read_classes(path: Path) -> dict[str, str]:
     """Class number or code -> name. Raises UserError if a number is duplicate, or the file has another format."""
-    pairs = _list_json(path) if path.suffix.lower() == ".json" else _list_lines(_keep_one_name(path))
+    pairs = _list_json(path) if path.suffix.lower() == ".json" else _list_lines(_read_lines(path))
     named = {_normalise(number): name for number, name in pairs}
     if len(named) < len(pairs):
         raise UserError(f"{path}: names a class number twice; see dataset.classes")
@@ -66,14 +66,13 @@ def _normalise(number: str) -> str:
     return str(int(number)) if number.isdecimal() else number
 
 
-def _keep_one_name(path: Path) -> list[str]:
+def _read_lines(path: Path) -> list[str]:
     """The lines. Raises UserError for a table with several names of a class, as of AUTSL: `ClassId,TR,EN`."""
     lines = [line for line in read_text_lines(path) if line.strip()]
-    commas = {line.count(",") for line in lines}
-    header = lines[0].split(",") if lines else []
-    if len(lines) > 2 and len(commas) == 1 and len(header) > 2 and not any(map(NUMBERED.fullmatch, lines[:1])):
-        names = ", ".join(header[1:])
-        raise UserError(f"{path}: has several names for each class, {names}; keep one of these columns")
+    if len(lines) > 2 and len({line.count(",") for line in lines}) == 1 and not NUMBERED.fullmatch(lines[0]):
+        _, *names = lines[0].split(",")
+        if len(names) > 1:
+            raise UserError(f"{path}: has several names for each class, {', '.join(names)}; keep one of these columns")
     return lines
 
 

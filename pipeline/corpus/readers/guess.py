@@ -193,10 +193,10 @@ def _are_of_source(
     cells = json_files.read_cells(file, wanted) if file.suffix == ".json" else read_cells(file, wanted)
     rows = (dict(zip(wanted, row, strict=True)) for _, row in islice(cells, SAMPLED_ROWS))
     known = [(as_text(row["url"]), as_text(row["path"])) for row in rows]
-    return any(address for address, _ in known) and not any(_is_of(address, name) for address, name in known)
+    return any(address for address, _ in known) and not any(_shows_page(address, name) for address, name in known)
 
 
-def _is_of(address: str, video: str) -> bool:
+def _shows_page(address: str, video: str) -> bool:
     """Whether a file is the whole video at a URL, by its name: `<id>.mp4`, `v_<id>.mp4`, `Title [<id>].mp4`."""
     stem = split_ending(video.rpartition("/")[2])[0]
     ids = YOUTUBE_ID.findall(address)
