@@ -32,10 +32,8 @@ from pipeline.files import write_json
 from pipeline.inference import Model, sample, save_model
 from pipeline.models.networks import TextToVideo
 from pipeline.page import build_comparison
-from pipeline.page.blind_test import build_blind_test
-from pipeline.page.player import build_player
 from pipeline.page.run import Run, RunFolders
-from pipeline.page.widget import Widget
+from pipeline.page.widgets import Widget, build_blind_test, build_player
 from pipeline.params import Params, load_params
 from pipeline.rendering import Block, Row, Window
 from pipeline.rendering.export import export_samples, read_samples

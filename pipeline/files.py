@@ -102,6 +102,11 @@ def read_json_object(path: Path, remedy: str) -> dict[str, Any]:
     return value
 
 
+def read_product(path: Path) -> dict[str, Any]:
+    """A JSON object written by a stage; empty if the file does not exist. Raises UserError if it is broken."""
+    return read_json_object(path, "`dvc repro` writes it again") if path.is_file() else {}
+
+
 def read_section(tree: Mapping[str, Any], name: str) -> dict[str, Any]:
     """The object at a key of a JSON object; empty if there is none."""
     section = tree.get(name)

@@ -217,8 +217,8 @@ def find_processor_maker() -> str:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         lines = []
-    told = (line.partition(":")[2].strip() for line in lines if line.startswith("vendor_id"))
-    return next(told, platform.machine())
+    vendors = (line.partition(":")[2].strip() for line in lines if line.startswith("vendor_id"))
+    return next(vendors, platform.machine())
 
 
 def _find_best_instructions() -> str:

@@ -10,8 +10,7 @@ import numpy as np
 
 from pipeline.compute.child import Failure, Work
 from pipeline.params import ClipParams, TranscodeParams
-from pipeline.transcoding.decoding import ShardTask
-from pipeline.transcoding.shard_maker import ShardMaker
+from pipeline.transcoding.shard_maker import ShardMaker, ShardTask
 from pipeline.video.decode import DecodedVideo
 
 
@@ -19,7 +18,7 @@ class BadShardMaker(ShardMaker):
     """Decode by name: hang, crash, hog, or two windows of one colour."""
 
     def work(self, task: ShardTask, item: str, failures: Mapping[str, Failure], scratch: str) -> Work:
-        with patch("pipeline.transcoding.decoding.decode_video", decode_by_name):
+        with patch("pipeline.transcoding.shard_maker.decode_video", decode_by_name):
             return (yield from super().work(task, item, failures, scratch))
 
 

@@ -12,8 +12,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.page.player import POLICY
-from pipeline.page.widget import Widget
+from pipeline.page.widgets import POLICY, Widget
 
 CHROMIUM, FIREFOX = shutil.which("chromium"), shutil.which("firefox")
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no chromium to open a page with")

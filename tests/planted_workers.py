@@ -20,8 +20,7 @@ from pathlib import Path
 
 from pipeline.compute.child import Failure, Work
 from pipeline.compute.messages import ANSWER, Sender
-from pipeline.transcoding.decoding import ShardTask
-from pipeline.transcoding.shard_maker import ShardMaker
+from pipeline.transcoding.shard_maker import ShardMaker, ShardTask
 
 
 class OwnedWorker(ShardMaker):

@@ -21,8 +21,7 @@ from pipeline.data.sampler import draw_noise
 from pipeline.directions import DirectionRules
 from pipeline.inference import Model, sample, save_model
 from pipeline.models.networks import TextToVideo
-from pipeline.page.player import WORKER, build_player
-from pipeline.page.widget import Widget, read_scripts, read_source
+from pipeline.page.widgets import WORKER, Widget, build_player, read_scripts, read_source
 from pipeline.records import VECTORS, Frames
 from pipeline.text.vocabulary import Vocabulary
 

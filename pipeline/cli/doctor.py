@@ -115,8 +115,8 @@ def _compare_with_the_run() -> list[str]:
         made = read_json(TRAINED, "`dvc repro train` creates it")
     elif PICTURE.is_file():
         made = read_media(PICTURE).facts or {}
-    told = made.get("environment")
-    return list(explain_environment(told, describe_environment())) if told else []
+    recorded = made.get("environment")
+    return list(explain_environment(recorded, describe_environment())) if recorded else []
 
 
 def _devices() -> Finding:

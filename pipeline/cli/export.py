@@ -106,7 +106,7 @@ def _fill(made: Path, run: "Run", *, graph: bool) -> tuple[dict[str, Any], str]:
     -> the description of the model, and how many clips the graph generates in one pass; empty without a graph.
     """
     from pipeline.inference import Model
-    from pipeline.page import read_sampling
+    from pipeline.page.run import read_sampling
 
     files = find_model_files(run.folders.model)
     model = Model(run.folders.model, read_sampling(run))  # raises before anything is written

@@ -9,7 +9,7 @@ import typer
 import yaml
 
 from pipeline.errors import UserError
-from pipeline.files import digest_file, digest_value, read_json_object
+from pipeline.files import digest_file, digest_value, read_json_object, read_product
 from pipeline.params.base import find_near
 from pipeline.provenance.locks import (
     MODEL_FOLDER,
@@ -29,8 +29,6 @@ from pipeline.source_code import digest_maker, modules
 
 CODE = ("extensions/", "pipeline/", "stages/")
 METRICS = {"metrics.json": "data/evaluation", "data/model/training.json": "data/model"}  # -> folder of its provenance
-
-REMEDY = "`dvc repro` creates it"
 
 Tree = dict[str, Any]
 
@@ -76,7 +74,7 @@ def trace_metric(name: str, root: Path) -> Tree:
     """The origin of a figure of metrics.json or of the training. Raises UserError for an unknown name."""
     known: list[str] = []
     for path, folder in METRICS.items():
-        values = read_json_object(root / path, REMEDY) if (root / path).is_file() else {}
+        values = read_product(root / path)
         known += values
         if name in values:
             return {
@@ -109,7 +107,7 @@ def describe_model(folder: Path, root: Path) -> Tree:
 
 def _read_making(folder: Path) -> Tree:
     """The provenance that a stage wrote to this folder."""
-    made = read_json_object(folder / PROVENANCE, REMEDY) if (folder / PROVENANCE).is_file() else {}
+    made = read_product(folder / PROVENANCE)
     return made | _compare_code(made)
 
 

@@ -12,6 +12,7 @@ import typer
 
 from pipeline.cli.printing import cell, open_console, print_table
 from pipeline.errors import UserError, spell_count
+from pipeline.files import read_product
 from pipeline.params import DEFAULTS, load_params, read_yaml
 from pipeline.repository import git
 
@@ -167,9 +168,8 @@ def _fetch_revision(name: str, folder: Path) -> "Run":
 def _measure(project: Path, data: Path) -> dict[str, str]:
     """The cost of the training, if the logs of the project have it."""
     from pipeline.monitoring.throughput import find_cost
-    from pipeline.page.run import read_object
 
-    cost = find_cost(project / LOGS, read_object(data / "model/training.json"))
+    cost = find_cost(project / LOGS, read_product(data / "model/training.json"))
     if not cost:
         return {}
     return {

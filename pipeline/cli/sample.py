@@ -98,7 +98,7 @@ def sample(
     _require_memory(out, n, scale, video_model.shape)
     with _find_progress(n)("clips", n) as advance:
         frames = video_model.draw(typed, seed, n, advance)
-    provenance = video_model.provenance(typed) | describe_command(MADE_BY)
+    provenance = video_model.provenance(typed) | describe_command()
     write_clips(out, frames, caption, seed, scale=scale, fps=fps, provenance=provenance)
     print(f"{out}: {n} {'clip' if n == 1 else 'clips'} of {caption!r}")
 
@@ -133,25 +133,25 @@ def _require_memory(out: Path, n: int, scale: int, shape: tuple[int, int, int, i
         )
 
 
-def describe_command(name: str) -> dict[str, str]:
+def describe_command() -> dict[str, str]:
     """`pipeline.source_code.describe_maker`, cached until the code changes: hashing it takes as long as sampling."""
-    key = f"{name} {version('t2v')} {_sign_code()}"
+    key = f"{MADE_BY} {version('t2v')} {_sign_code()}"
     try:
         memo = json.loads(MEMO.read_bytes())
-        if memo["key"] == key and memo["told"].keys() == {"made_by", "code", "version"}:
-            return {part: str(value) for part, value in memo["told"].items()}
+        if memo["key"] == key and memo["maker"].keys() == {"made_by", "code", "version"}:
+            return {part: str(value) for part, value in memo["maker"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):  # no cache yet, or an invalid one
         pass
     from pipeline.source_code import describe_maker
 
-    told = describe_maker(name)
+    maker = describe_maker(MADE_BY)
     if MEMO.parents[1].is_dir():
         try:
             with atomic_write(MEMO) as temporary:
-                temporary.write_text(json.dumps({"key": key, "told": told}), encoding="utf-8")
+                temporary.write_text(json.dumps({"key": key, "maker": maker}), encoding="utf-8")
         except PermissionError:  # the project is read-only
             pass
-    return told
+    return maker
 
 
 def _sign_code() -> str:
@@ -183,7 +183,7 @@ def serve(
 
     video_model = VideoModel(model, exact=exact)
     video_model.load_words()  # a fault is told here, not to those who type captions: it names local paths
-    renderer = ClipRenderer(video_model, made_by=describe_command(MADE_BY))  # `t2v reproduce` makes its files again
+    renderer = ClipRenderer(video_model, made_by=describe_command())  # `t2v reproduce` makes its files again
     with Server(host, port, renderer, page) as server:
         shown = f"report: {server.address}" if page.is_file() else f"no {page} (run `dvc repro report`)"
         print(f"{shown}, generate clips: {server.address}generate; Ctrl-C stops the server", flush=True)

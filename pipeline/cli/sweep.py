@@ -37,15 +37,16 @@ from pipeline.sweeping import (
 )
 from pipeline.sweeping.axes import Axis, check_axes, check_point, combine, draw_points, read_axes
 from pipeline.sweeping.clusters import ENGINES, check_cluster, end_jobs, make_job
-from pipeline.sweeping.experiments import (
+from pipeline.sweeping.point import (
+    CORES,
     METRICS,
+    SEED,
     differ,
     find_experiments,
     keep_snapshot,
     read_metrics,
     take_snapshot,
 )
-from pipeline.sweeping.point import CORES, SEED
 from pipeline.sweeping.pool import PATIENCE, Job, SlotQueue, Slots, end_processes, run_jobs
 
 PARAMS = Path("params.yaml")

@@ -16,7 +16,7 @@ from pipeline.params import show_value
 from pipeline.params.base import find_near
 from pipeline.sweeping import FILE, FOLDER, Sweep, list_sweeps, read_sweep
 from pipeline.sweeping.axes import Values, is_number, lay_out, list_keys, show_point
-from pipeline.sweeping.experiments import METRICS, find_experiments, read_metrics
+from pipeline.sweeping.point import METRICS, find_experiments, read_metrics
 
 if TYPE_CHECKING:
     from pipeline.sweeping.differences import MetricDifferences, Spread

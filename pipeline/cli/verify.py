@@ -230,8 +230,8 @@ def run_again(facts: dict[str, Any], model: Path, data: Path, out: Path) -> str 
     if stage.section == "evaluate":
         places |= {"weights": Path(params["evaluate"]["pretrained"]["weights"]), "metrics": out / "metrics.json"}
     words = [word for name, path in places.items() for word in (f"--{name}", str(root / path))]
-    told = io.StringIO()
-    with TemporaryDirectory() as temporary, contextlib.chdir(temporary), contextlib.redirect_stderr(told):
+    printed = io.StringIO()
+    with TemporaryDirectory() as temporary, contextlib.chdir(temporary), contextlib.redirect_stderr(printed):
         with naming(Path(temporary) / "params.yaml"):
             Path("params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
         sys.path.insert(0, str(root))
@@ -240,7 +240,7 @@ def run_again(facts: dict[str, Any], model: Path, data: Path, out: Path) -> str 
             try:
                 runpy.run_module(facts["made_by"], run_name="__main__")
             except SystemExit as ended:
-                return told.getvalue().strip().removeprefix("error: ") if ended.code else None
+                return printed.getvalue().strip().removeprefix("error: ") if ended.code else None
     return None
 
 

@@ -15,7 +15,7 @@ from pipeline.records import FIRST_WORD_ID, VECTORS, Clip, ModelFiles, find_mode
 from pipeline.tables import read_table
 
 if TYPE_CHECKING:
-    from pipeline.text.neighbours import Lookup
+    from pipeline.text.embeddings import Lookup
     from pipeline.text.vector_files import Vector
 
 # The learned word embeddings in the weights: those for objects, else those for all words.
@@ -45,7 +45,7 @@ def near(
 
     Example: t2v words near mug
     """
-    from pipeline.text.neighbours import embed_names, rank_neighbours, tokenize_name
+    from pipeline.text.embeddings import embed_names, rank_neighbours, tokenize_name
     from pipeline.text.vocabulary import read_vocabulary
 
     clips = read_table(labels / "clips.parquet", Clip)

@@ -10,14 +10,20 @@ from typing import Literal
 
 from pipeline.compute.sandbox import SandboxMode
 from pipeline.corpus import Candidate, LabelRow, SourceLocation, describe_location, hash_to_unit
-from pipeline.corpus.captions import clean_objects, escape_unwritable, find_objects, normalise_text
+from pipeline.corpus.captions import (
+    clean_objects,
+    escape_unwritable,
+    find_objects,
+    match_categories,
+    match_objects,
+    normalise_text,
+)
 from pipeline.corpus.groups import (
     ComputeSignatures,
     compute_no_signatures,
     join_groups,
     resolve_duplicates,
 )
-from pipeline.corpus.names import match_categories, match_objects
 from pipeline.corpus.sandboxed import VideoLookup
 from pipeline.corpus.split import NO_VECTORS, HeldOut, Pair, Vectors, find_later_splits, split_clips
 from pipeline.corpus.video_files import is_usable_id

@@ -8,7 +8,7 @@ from functools import cached_property
 from itertools import chain
 from pathlib import Path
 
-from pipeline.corpus.video_names import TRIED, NoVideo, VideoIndex, has_video_ending, is_hidden, split_ending
+from pipeline.corpus.video_names import TRIED_ENDINGS, NoVideo, VideoIndex, has_video_ending, is_hidden, split_ending
 from pipeline.sources import split_container
 from pipeline.sources.archives import UNREAD, Archive, is_archive, open_archive
 from pipeline.sources.common import SourceFault
@@ -44,7 +44,7 @@ class ContainedVideos:
         """
         found = self.find_pictures(path) or self._find_member(path)
         # Folders of frames are named after the original videos, with or without the extension.
-        others = [split_ending(path)[0]] if has_video_ending(path) else [f"{path}{ending}" for ending in TRIED]
+        others = [split_ending(path)[0]] if has_video_ending(path) else [f"{path}{ending}" for ending in TRIED_ENDINGS]
         return found or next(filter(None, map(self.find_pictures, others)), None) or self._find_archived(path)
 
     def find_pictures(self, path: str) -> str | None:
@@ -107,7 +107,7 @@ class ContainedVideos:
         if archive.left_out:
             self._left_out[archive.name] = archive.left_out[0]
         stem, ending = split_ending(path)
-        for name in [path] if ending else [f"{path}{ending}" for ending in TRIED]:
+        for name in [path] if ending else [f"{path}{ending}" for ending in TRIED_ENDINGS]:
             member = archive.find(name)
             if member is not None and not member.size:
                 raise NoVideo("empty_video", f"{archive.name}/{name} holds no bytes")

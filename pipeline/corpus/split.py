@@ -13,9 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.corpus import Candidate, OfficialSplit, hash_to_unit
-from pipeline.corpus.captions import Phrases
+from pipeline.corpus.captions import Phrases, match_categories, match_objects, suggest_objects
 from pipeline.corpus.groups import Groups, name_group
-from pipeline.corpus.names import match_categories, match_objects, suggest_objects
 from pipeline.errors import UserError
 from pipeline.letters import find_words
 from pipeline.params import FilterParams, ShareParams

@@ -18,7 +18,7 @@ from pipeline.corpus.captions import escape_unwritable
 from pipeline.corpus.contained import ContainedVideos, list_videos
 from pipeline.corpus.video_names import (
     ANYWHERE,
-    TRIED,
+    TRIED_ENDINGS,
     NoVideo,
     VideoIndex,
     differ_in_case,
@@ -172,7 +172,7 @@ class VideosFolder:
         """The file `<id>.webm`, or with the first existing extension; else a video that is no file. Raises NoVideo."""
         if self._finds_pictures and (found := self._find_pictures_alone(name)):
             return found
-        for file in (f"{name}{ending}" for ending in TRIED):
+        for file in (f"{name}{ending}" for ending in TRIED_ENDINGS):
             if self._is_video(file):
                 return file
         if found := self.contained.find_pictures(name):
@@ -180,7 +180,10 @@ class VideosFolder:
             return found
         if found := self._find_respelt(name) or self.contained.find(name):
             return found
-        raise NoVideo("missing_video", f"no {name}{TRIED[0]}, nor with {', '.join(TRIED[1:])}{self._suggest(name)}")
+        raise NoVideo(
+            "missing_video",
+            f"no {name}{TRIED_ENDINGS[0]}, nor with {', '.join(TRIED_ENDINGS[1:])}{self._suggest(name)}",
+        )
 
     def _find_pictures_alone(self, name: str) -> str | None:
         """The folder of images with this name, if no video has it; a shortcut, since trying all extensions is slow."""

@@ -1,26 +1,47 @@
-"""Names of videos: extensions, equal and similar names, lookup by name, and the error if none is found."""
+"""Names of videos in labels: extensions, equal and similar names, lookup by name, and paths of other machines and URLs.
+
+`/home/ann/videos/run/1.mp4`, `D:\\videos\\run\\1.mp4` and `https://host/1.gif` cannot be in the videos folder as they
+are. The common prefix of absolute paths is removed; of a URL, only the file name is kept, or the id of a YouTube page.
+"""
 
 import difflib
+import os
 import re
 import unicodedata
 from bisect import bisect
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from functools import cached_property
+from itertools import islice, takewhile
+from pathlib import Path
 from threading import Lock
+from urllib.parse import unquote
 
+from pipeline.corpus import LabelRow, make_id, make_relative
 from pipeline.corpus.captions import escape_unwritable
 from pipeline.records import Reason
 
-TRIED = (".webm", ".mp4", ".mkv", ".avi", ".mov")  # appended to an id, or to a path without an extension, in this order
+TRIED_ENDINGS = (
+    ".webm",
+    ".mp4",
+    ".mkv",
+    ".avi",
+    ".mov",
+)  # appended to an id, or to a path without an extension, in this order
 VIDEO_ENDINGS = {".3gp", ".asf", ".flv", ".gif", ".m2ts", ".m4v", ".mpeg", ".mpg", ".mts", ".ogg", ".ogv", ".qt", ".ts"}
-VIDEO_ENDINGS |= {".vob", ".wmv", *TRIED}
+VIDEO_ENDINGS |= {".vob", ".wmv", *TRIED_ENDINGS}
 
 SYSTEM_FOLDERS = {"@eaDir", "#recycle", "$RECYCLE.BIN", "__MACOSX", "lost+found"}  # made by storage and archivers
 
 NEIGHBOURS = 3  # names before and after a missing one that are compared with it
 
 ANYWHERE = "**/"  # prefix of a path: the video may be in any folder
+
+DRIVE = re.compile(r"[A-Za-z]:[\\/]|\\\\[^\\]")
+ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/+")  # one slash if the path was simplified
+# Labels may omit the scheme, as those of MS-ASL.
+YOUTUBE = re.compile(r"\b(?:youtube\.com/(?:watch/?\?(?:.*&)?v=|shorts/|embed/|v/)|youtu\.be/)([\w-]{11})(?![\w-])")
+TESTED = 100  # paths that are tested for existence
 
 
 def has_video_ending(path: str) -> bool:
@@ -40,8 +61,8 @@ def split_ending(name: str) -> tuple[str, str]:
 
 
 def rank_ending(ending: str) -> int:
-    """The index of an extension in TRIED; any other is last."""
-    return TRIED.index(ending) if ending in TRIED else len(TRIED)
+    """The index of an extension in TRIED_ENDINGS; any other is last."""
+    return TRIED_ENDINGS.index(ending) if ending in TRIED_ENDINGS else len(TRIED_ENDINGS)
 
 
 def normalise_name(name: str) -> str:
@@ -88,7 +109,7 @@ class VideoIndex:
 
         The name may start with folders, which must then be the parents of the video; a match of the whole path takes
         precedence, then an equal extension. Of files in one folder that differ in the extension, the first in the order
-        of TRIED is taken. Case is ignored if nothing matches otherwise.
+        of TRIED_ENDINGS is taken. Case is ignored if nothing matches otherwise.
         """
         stem, ending = split_ending(name.rstrip("."))
         above, _, last = normalise_name(stem).rpartition("/")
@@ -141,3 +162,77 @@ def _lies_in(path: str, above: str) -> bool:
 
 def _rank_ending(path: str) -> tuple[int, str]:
     return rank_ending(split_ending(path)[1]), path
+
+
+def starts_elsewhere(path: str) -> bool:
+    """Whether a path is absolute on any system, or a URL."""
+    return path.startswith("/") or any(sign.match(path) for sign in (DRIVE, ADDRESS))
+
+
+def shorten_page(path: str) -> str:
+    """The shortest URL of a page of YouTube, so that all of one video are equal; any other path unchanged."""
+    page = YOUTUBE.search(path) if "youtu" in path else None
+    return f"https://youtu.be/{page[1]}" if page else path
+
+
+def place_foreign_paths(rows: Sequence[LabelRow], videos: Path) -> list[LabelRow]:
+    """The rows with URLs, and absolute paths to elsewhere, replaced by paths in `videos`; reported on stdout.
+
+    Absolute paths lose the shortest common prefix without which one of them exists here; if there is none, all stay
+    unchanged, as do URLs whose file name is not unique.
+    """
+    named = {row.video: row.video.removeprefix(ANYWHERE) for row in rows}
+    moved = {
+        **_shorten({path: text for path, text in named.items() if text.startswith("/") or DRIVE.match(text)}, videos),
+        **_take_names({path: text for path, text in named.items() if ADDRESS.match(text)}),
+    }
+    return [_move(row, moved[row.video]) if row.video in moved else row for row in rows] if moved else list(rows)
+
+
+def _move(row: LabelRow, video: str) -> LabelRow:
+    """The row with another path, and with another id if its id was made from the path."""
+    before, after = (make_id(path.removeprefix(ANYWHERE)) for path in (row.video, video))
+    made = row.id == before or row.id.startswith((f"{before}@", f"{before}~"))  # escaped ids contain neither
+    return row._replace(video=video, id=after + row.id[len(before) :] if made else row.id)
+
+
+def _shorten(named: dict[str, str], videos: Path) -> dict[str, str]:
+    """Path -> the path without the common prefix of all absolute paths that lead elsewhere."""
+    real = os.path.realpath(videos)
+    parts = {
+        path: text.replace("\\", "/").strip("/").split("/")
+        for path, text in named.items()
+        if make_relative(real, make_relative(videos, text)).startswith("/") or DRIVE.match(text)
+    }
+    if not parts:
+        return {}
+    folders = [found[:-1] for found in parts.values()]
+    shared = len(list(takewhile(lambda names: len(set(names)) == 1, zip(*folders, strict=False))))
+    for count in range(shared + 1):
+        tails = {path: "/".join(found[count:]) for path, found in parts.items()}
+        if _is_any_there(videos, tails.values()):
+            above = "/".join(next(iter(parts.values()))[:count])
+            root = "" if DRIVE.match(next(iter(named.values()))) else "/"
+            message = f"{len(tails)} paths that lead elsewhere are taken from {videos} on"
+            print(f"filter: {message}, without the {root}{above} that they begin with")
+            return tails
+    return {}
+
+
+def _is_any_there(videos: Path, paths: Iterable[str]) -> bool:
+    known = (path for path in islice(paths, TESTED) if ".." not in path.split("/"))
+    return any(os.path.lexists(videos / path) for path in known)
+
+
+def _take_names(named: dict[str, str]) -> dict[str, str]:
+    """URL -> its file name, in any folder, if the name is unique; or the id of a YouTube page."""
+    names: dict[str, list[str]] = defaultdict(list)
+    for path, text in named.items():
+        name = unquote(re.split("[?#]", text)[0].rpartition("/")[2])
+        if has_video_ending(name):
+            names[name].append(path)
+    found = {paths[0]: f"{ANYWHERE}{name}" for name, paths in names.items() if len(paths) == 1}
+    found |= {path: f"{ANYWHERE}{page[1]}" for path, text in named.items() if (page := YOUTUBE.search(text))}
+    if found:
+        print(f"filter: {len(found)} videos are named by addresses, and are looked for by the names of files or by ids")
+    return found

@@ -1,10 +1,11 @@
-"""Seeds, noise and the rows of each step.
+"""Seeds, noise, the rows of each step, and rows paired by their contents.
 
 Random numbers are a function of seed and step, so a resumed run repeats them. torch is imported lazily.
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Hashable, Iterator, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     import torch
 
     from pipeline.params import TrainParams
+
+
+Kinds = Sequence[Hashable]  # of a clip, from the narrowest to the widest
 
 
 def derive_seed(*parts: int | str) -> int:
@@ -69,3 +73,22 @@ class Sampler:
     def upcoming(self, steps: range, share: slice) -> Iterator[NDArray[np.int64]]:
         """Of each batch of these steps, one after another, the part of one rank."""
         return (rows[share] for step in steps for rows in self.batches(step))
+
+
+def match_contents(wanted: Sequence[Kinds], available: Sequence[Kinds]) -> list[int]:
+    """For each wanted clip the index of an available one, none twice, of the same narrowest kind that still has one.
+
+    All have equally many kinds, the widest of which is the same for all; at least as many are available as wanted.
+    """
+    free = dict.fromkeys(range(len(available)))
+    alike: dict[Hashable, list[int]] = defaultdict(list)
+    for index, kinds in enumerate(available):
+        for level, kind in enumerate(kinds):
+            alike[level, kind].append(index)
+    found = [-1] * len(wanted)
+    for level in range(len(wanted[0]) if wanted else 0):  # best matches first, so that no clip takes one from a better
+        for row, kinds in enumerate(wanted):
+            if found[row] < 0:
+                found[row] = next((index for index in alike[level, kinds[level]] if index in free), -1)
+                free.pop(found[row], None)
+    return found

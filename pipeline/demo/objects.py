@@ -102,9 +102,9 @@ class Pen:
         """A filled polygon."""
         self.draw.polygon([self._pixel(point) for point in points], fill=_fill(colour))
 
-    def ellipse(self, centre: Point, radii: Point, colour: Colour, start: float = 0, end: float = 360) -> None:
-        """A filled ellipse, or its segment between two angles in degrees, clockwise from the right."""
-        turns = np.radians(np.linspace(start, end, 49))
+    def ellipse(self, centre: Point, radii: Point, colour: Colour) -> None:
+        """A filled ellipse."""
+        turns = np.radians(np.linspace(0, 360, 49))
         points = [(centre[0] + radii[0] * np.cos(turn), centre[1] + radii[1] * np.sin(turn)) for turn in turns]
         self.polygon(points, colour)
 

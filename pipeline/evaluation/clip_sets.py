@@ -17,8 +17,14 @@ from pipeline.evaluation.measured_clips import ClipSet
 from pipeline.judges import Classes, NewWord, Prompt
 from pipeline.params import EvaluateParams
 from pipeline.records import Caption, Clip, Frames, Split, slugify
-from pipeline.text.embeddings import extend_vocabulary, read_embeddings
-from pipeline.text.neighbours import Neighbour, SeenObjects, replace_object, tokenize_name
+from pipeline.text.embeddings import (
+    Neighbour,
+    SeenObjects,
+    extend_vocabulary,
+    read_embeddings,
+    replace_object,
+    tokenize_name,
+)
 from pipeline.text.parsing import encode
 from pipeline.text.vocabulary import Vocabulary
 

@@ -12,8 +12,7 @@ import numpy as np
 import torch
 
 from pipeline.data.dataset import DataFolders, Dataset, select_evenly
-from pipeline.data.matching import match_contents
-from pipeline.data.sampler import draw_noise
+from pipeline.data.sampler import draw_noise, match_contents
 from pipeline.errors import UserError
 from pipeline.evaluation.clip_sets import (
     RealClipSets,

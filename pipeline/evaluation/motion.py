@@ -18,10 +18,10 @@ from pipeline.evaluation.controls import (
     SHUFFLED,
     Limit,
 )
-from pipeline.evaluation.distances import MIN_DISTANCE_CLIPS, measure_energy_distance
 from pipeline.evaluation.intervals import Figure
 from pipeline.evaluation.measured_clips import Floats, Ints, MeasuredClips
 from pipeline.evaluation.metric import DISTANCE_SCALE, SAME, Reference, SetMetric, compare_with_real, measure_distance
+from pipeline.evaluation.two_sample import MIN_DISTANCE_CLIPS, measure_energy_distance
 from pipeline.measures import GRID, STILL
 
 MIN_OF_CATEGORY = 10  # clips on either side

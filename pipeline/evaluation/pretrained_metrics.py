@@ -24,7 +24,6 @@ from pipeline.evaluation.controls import (
     Requirement,
     compute_ranking_chance,
 )
-from pipeline.evaluation.distances import MIN_DISTANCE_CLIPS, frechet
 from pipeline.evaluation.intervals import Figure
 from pipeline.evaluation.measured_clips import Floats, MeasuredClips
 from pipeline.evaluation.metric import (
@@ -36,6 +35,7 @@ from pipeline.evaluation.metric import (
     compare_with_real,
     measure_distance,
 )
+from pipeline.evaluation.two_sample import MIN_DISTANCE_CLIPS, frechet
 from pipeline.measures import Features, mmd
 from pipeline.pretrained import NETWORK_PATHS, CaptionNetwork, NetworkName, PretrainedNetworks, list_networks
 from pipeline.pretrained.sandboxed import load_sandboxed_networks

@@ -1,21 +1,29 @@
-"""Classifier two-sample tests: can a small network learn to tell generated clips from real ones?
+"""How far two sets of clips differ: distances in the features of a judge, and classifier two-sample tests.
 
-Two-fold cross-validation; its accuracy for a perfect generator is 0.5. Lopez-Paz & Oquab 2017, "Revisiting Classifier
-Two-Sample Tests", arXiv:1610.06545. One test sees single frames, so not their order; the other sees optical flow only,
-so not the appearance.
+Features are float64 [N,F]. Tests compare the distances with the formulas of the papers and with the package prdc.
+
+A two-sample test asks whether a small network can learn to tell generated clips from real ones, by two-fold
+cross-validation; its accuracy for a perfect generator is 0.5. Lopez-Paz & Oquab 2017, "Revisiting Classifier Two-Sample
+Tests", arXiv:1610.06545. One test sees single frames, so not their order; the other sees optical flow only, so not the
+appearance.
 """
 
 import itertools
+import math
 from collections import deque
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
+from scipy.linalg import qr
+from scipy.spatial.distance import cdist
 from torch import Tensor, nn
 
 from pipeline.evaluation.measured_clips import Floats, MeasuredClips
+from pipeline.measures import Features
 from pipeline.records import Frames
 
 SEEN_FRAMES = 4  # of each clip
@@ -26,6 +34,13 @@ SETTLED, LOOK = 0.01, 20  # training stops at a mean loss below SETTLED over LOO
 MIN_TWO_SAMPLE_CLIPS = 40  # clips on either side, half of which are trained on
 
 Images = NDArray[np.float32]  # [N,S,C,H,W]: S images of each clip
+
+NEIGHBOUR = 5  # k of precision, recall, density and coverage
+WIDEST = 2.0  # radius of the ball around a real clip, relative to the median
+MIN_DISTANCE_CLIPS = 4 * NEIGHBOUR  # clips on either side; with fewer no distance is given
+COMPONENTS = 16  # principal components that a Frechet distance compares
+MIN_FRECHET_CLIPS = 3 * COMPONENTS  # clips on either side; fewer estimate this many variances badly
+POINTS, ORDERS = 6, 4  # points of the line that is extrapolated, and random subsets of fakes per point
 
 
 def read_frames(clips: MeasuredClips, count: int) -> Images:
@@ -97,3 +112,104 @@ def _answer(network: nn.Module, clips: Tensor) -> Tensor:
     """The mean logit of each clip's images."""
     logits: Tensor = network(clips.flatten(0, 1)).view(clips.shape[:2])
     return logits.mean(dim=1)
+
+
+def frechet(real: Features, fake: Features) -> float:
+    """Squared Frechet distance of two normal distributions fitted to the sets. Heusel et al. 2017, arXiv:1706.08500."""
+    difference = real.mean(axis=0) - fake.mean(axis=0)
+    a, b = _factor(real), _factor(fake)
+    # With covariances a'a and b'b, the trace of the square root of their product is the nuclear norm of ab'. Without a
+    # matrix square root, singular covariances are no problem.
+    return float(difference @ difference + (a**2).sum() + (b**2).sum() - 2 * np.linalg.norm(a @ b.T, "nuc"))
+
+
+def _factor(features: Features) -> Features:
+    """An upper triangular r with r'r the covariance."""
+    centred = (features - features.mean(axis=0)) / math.sqrt(len(features) - 1)
+    factor: Features = qr(centred, mode="r")[0]
+    return factor
+
+
+def frechet_at_infinity(real: Features, fake: Features) -> float:
+    """The Frechet distance extrapolated to infinitely many fakes, for the given reals.
+
+    It is linear in 1/n. Chong & Forsyth 2020, arXiv:1911.07023.
+    """
+    generator = np.random.default_rng(len(fake))
+    counts = np.linspace(len(fake) // 2, len(fake), POINTS).astype(int)
+    distances = [
+        np.mean([frechet(real, fake[generator.permutation(len(fake))[:count]]) for _ in range(ORDERS)])
+        for count in counts
+    ]
+    return limit_of_line(counts, np.array(distances))
+
+
+def limit_of_line(counts: NDArray[np.int64], values: NDArray[np.float64]) -> float:
+    """The limit at infinite counts of a line in 1/count fitted to these values."""
+    _, limit = np.polyfit(1 / counts, values, 1)
+    return float(limit)
+
+
+def project_pca(real: Features, fake: Features) -> tuple[Features, Features]:
+    """Both sets projected on their joint principal components, in units of the total deviation of `real`.
+
+    The components of `real` alone would miss directions in which only the fakes vary.
+    """
+    centre = real.mean(axis=0)
+    _, _, directions = np.linalg.svd(np.concatenate((real, fake)) - centre, full_matrices=False)
+    scale = math.sqrt((real - centre).var(axis=0).sum()) or 1.0
+    axes = directions[:COMPONENTS].T / scale
+    return (real - centre) @ axes, (fake - centre) @ axes
+
+
+def measure_energy_distance(real: Features, fake: Features) -> float:
+    """Unbiased energy distance, in units of the mean distance of two real clips; 0 for equal distributions.
+
+    Szekely & Rizzo 2013, "Energy statistics: A class of statistics based on distances".
+    """
+    own = mean_distance(real)
+    return (2 * float(cdist(real, fake).mean()) - own - mean_distance(fake)) / (own or 1.0)
+
+
+class Prdc(NamedTuple):
+    precision: float
+    recall: float
+    density: float
+    coverage: float
+
+
+def compute_prdc(real: Features, fake: Features) -> Prdc:
+    """Precision, recall, density and coverage, from balls that reach to the 5th nearest neighbour.
+
+    Kynkaanniemi et al. 2019, arXiv:1904.06991; Naeem et al. 2020, arXiv:2002.09797.
+    """
+    between = cdist(real, fake)
+    real_reach, fake_reach = _reach(real), _reach(fake)
+    in_real = between < real_reach[:, None]
+    return Prdc(
+        precision=float(in_real.any(axis=0).mean()),
+        recall=float((between < fake_reach[None, :]).any(axis=1).mean()),
+        density=float(in_real.sum(axis=0).mean() / NEIGHBOUR),
+        coverage=float((between.min(axis=1) < real_reach).mean()),
+    )
+
+
+def explain_outliers(real: Features) -> str:
+    """Why balls around real clips are meaningless: an outlier's contains nearly everything; empty if none does."""
+    reach = _reach(real)
+    width = float(reach.max() / (np.median(reach) or 1.0))
+    if width <= WIDEST:
+        return ""
+    return f"a real clip is so far from all others that its ball is {width:.1f} times as wide as most; see density"
+
+
+def _reach(features: Features) -> NDArray[np.float64]:
+    """The distance of each row from its 5th nearest neighbour: [N]."""
+    reach: NDArray[np.float64] = np.partition(cdist(features, features), NEIGHBOUR, axis=1)[:, NEIGHBOUR]
+    return reach
+
+
+def mean_distance(features: Features) -> float:
+    """The mean distance between two rows; 0 for fewer than two."""
+    count = len(features)
+    return float(cdist(features, features).sum() / (count * (count - 1))) if count > 1 else 0.0

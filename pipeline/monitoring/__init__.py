@@ -79,5 +79,5 @@ def report_drops(stage: str, drops: Iterable[Drop], table: Path) -> None:
     """Print what was dropped and the table that lists it; nothing if nothing was dropped."""
     counted = count_drops(drops)
     if counted:
-        told = ", ".join(f"{one.items} {one.reason} ({one.example[:LONGEST_DETAIL]})" for one in counted)
-        print(f"{stage}: dropped: {told}; all are in {table}")
+        reasons = ", ".join(f"{one.items} {one.reason} ({one.example[:LONGEST_DETAIL]})" for one in counted)
+        print(f"{stage}: dropped: {reasons}; all are in {table}")

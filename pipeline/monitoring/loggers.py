@@ -110,8 +110,8 @@ class GifLogger:
 
     def log_clips(self, clips_seen: int, clips: Frames, captions: Sequence[str]) -> None:
         with atomic_write(self._folder / f"samples-{clips_seen:09}.gif") as temporary:
-            told = {"made_by": "stages.train_model", "clips": clips_seen, "captions": list(captions)}
-            temporary.write_bytes(encode_gif(clips, json.dumps(told, ensure_ascii=False)))
+            provenance = {"made_by": "stages.train_model", "clips": clips_seen, "captions": list(captions)}
+            temporary.write_bytes(encode_gif(clips, json.dumps(provenance, ensure_ascii=False)))
         with atomic_write(self._folder / "captions.txt") as temporary:
             temporary.write_text("".join(f"{caption}\n" for caption in captions), encoding="utf-8")
         # By time, since an earlier equal run may have left pictures of later steps.

@@ -6,7 +6,6 @@ policy allows only inline styles and scripts, by their digests, and inline image
 
 import base64
 import hashlib
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, partial
@@ -15,31 +14,30 @@ from typing import Any, TypeVar
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
-from pydantic import ValidationError
 
-from pipeline.data.dataset import DataFolders, open_directions
-from pipeline.directions import DirectionRules
-from pipeline.errors import UserError, describe_fault
+from pipeline.errors import UserError
 from pipeline.evaluation.intervals import Figure
-from pipeline.page.blind_test import build_blind_test
 from pipeline.page.figures import Chart, compare_figures, compare_params, name_points, read_charts, read_evaluation
 from pipeline.page.graph import draw_graph, read_stages
-from pipeline.page.player import POLICY, build_player
 from pipeline.page.run import Run, flatten, format_setting, parse_number
 from pipeline.page.strips import Sheet, align_samples, read_data, read_grid, read_pictures
 from pipeline.page.summary import summarise_run
 from pipeline.page.texts import KEY_METRICS, describe_metric
-from pipeline.page.widget import Widget, embed_json, explain_missing, mark_code
-from pipeline.params import ReportParams, SamplingParams
-from pipeline.records import DIRECTION_RULES, GENERATOR, Clip, Progress, no_progress
-from pipeline.shards import INDEX
-from pipeline.tables import iterate_table
+from pipeline.page.widgets import (
+    POLICY,
+    WIDGETS,
+    Widget,
+    embed_json,
+    mark_code,
+    open_widget,
+)
+from pipeline.params import ReportParams
+from pipeline.records import Progress, no_progress
 
 Part = TypeVar("Part")
 
 TEMPLATES = Path(__file__).with_name("templates")
 SCRIPTS = ("uplot/uPlot.iife.min.js", "page.js")
-MAX_CAPTIONS = 200  # in the selection
 PICTURES = ("opposites", "nearest", "worst", "words")
 NO_INTERVAL = "–"  # noqa: RUF001
 
@@ -80,13 +78,13 @@ def build_comparison(runs: Sequence[Run], options: ReportParams, fps: int, progr
     if len(set(names)) < len(names):
         raise UserError(f"{', '.join(names)}: two runs have the same name; give each folder once")
     params = compare_params(runs)
-    told = [replace(run, name=name) for run, name in zip(runs, name_points(names, params), strict=True)]
+    named = [replace(run, name=name) for run, name in zip(runs, name_points(names, params), strict=True)]
     with progress("report", 3 + len(runs)) as advance:
         done = partial(_pass_on, advance)
-        block, sheets = done(align_samples(told, options.captions))
-        charts = done(read_charts(told))
+        block, sheets = done(align_samples(named, options.captions))
+        charts = done(read_charts(named))
         summaries = [done(summarise_run(run, read_evaluation(run))) for run in runs]
-        comparisons = done(compare_figures(told))
+        comparisons = done(compare_figures(named))
     return _render(
         "runs.html",
         _find_shapes(sheets),
@@ -94,7 +92,7 @@ def build_comparison(runs: Sequence[Run], options: ReportParams, fps: int, progr
         charts,
         {},
         runs=runs,
-        told=[run.name for run in told],
+        labels=[run.name for run in named],
         summaries=summaries,
         params=params,
         comparisons=comparisons,
@@ -113,49 +111,6 @@ def _pass_on(advance: Callable[[], None], part: Part) -> Part:
 def _find_shapes(sheets: Sequence[Sheet]) -> list[tuple[int, int, int]]:
     """The shapes of all clips on the page, for the style sheet."""
     return sorted({strip.shape for sheet in sheets for card in sheet.cards for strip in card.strips})
-
-
-def open_widget(run: Run, fps: int, build: Callable[[Run, int], Widget | None]) -> Widget | None:
-    """The widget of a run; if its model cannot be opened, for example of an earlier version, the reason."""
-    try:
-        return build(run, fps)
-    except UserError as error:
-        return explain_missing(str(error))
-
-
-def open_player(run: Run, fps: int) -> Widget | None:
-    """The generator of the run with its most frequent captions; None if there is no model. Raises UserError."""
-    folders = run.folders
-    if not (folders.model / GENERATOR).is_file():
-        return None
-    table, rules = folders.labels / "clips.parquet", folders.labels / DIRECTION_RULES
-    counts = Counter(clip.caption for clip in iterate_table(table, Clip)) if table.is_file() else Counter()
-    captions = sorted(counts, key=lambda caption: (-counts[caption], caption))[:MAX_CAPTIONS]
-    directions = open_directions(rules) if rules.is_file() else DirectionRules()
-    return build_player(folders.model, sorted(captions), directions, fps, read_sampling(run))
-
-
-def open_blind_test(run: Run, fps: int) -> Widget | None:
-    """Pairs of real and generated clips; None if there is no model, or no data. Raises UserError."""
-    folders = run.folders
-    data = DataFolders(folders.labels, folders.clips, folders.captions)
-    needed = (folders.model / GENERATOR, data.labels / "clips.parquet", data.clips / INDEX)
-    if not all(path.is_file() for path in (*needed, data.captions / "captions.parquet")):
-        return None
-    seed = run.settings.get("seed")
-    return build_blind_test(data, folders.model, seed if isinstance(seed, int) else 0, fps, read_sampling(run))
-
-
-def read_sampling(run: Run) -> SamplingParams | None:
-    """The section `sampling` of a run; None if its params have none. Raises UserError if it is broken."""
-    try:
-        return SamplingParams(**run.settings["sampling"]) if "sampling" in run.settings else None
-    except (TypeError, ValidationError) as error:
-        fault = describe_fault(error)
-        raise UserError(f"{run.name}: the section sampling of its params is invalid ({fault})") from None
-
-
-WIDGETS = {"player": open_player, "blind_test": open_blind_test}
 
 
 def _render(

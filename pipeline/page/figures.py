@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from pipeline.evaluation.intervals import OF_THE_REALS, Difference, Figure, find_differences, read_figures
-from pipeline.page.run import Run, flatten, format_setting, parse_number, read_object, read_rows
+from pipeline.files import read_product
+from pipeline.page.run import Run, flatten, format_setting, parse_number, read_rows
 from pipeline.page.texts import KEY_METRICS, METRIC_GROUPS, ORDER, OWN_METRICS, MetricText, describe_metric
 
 FLOORS = ("shuffled captions", "noise")  # candidate sets for the 0 of a scale, in order
@@ -134,7 +135,7 @@ def read_evaluation(run: Run) -> EvaluationView | None:
         words=tabulate(read_rows(folder / "words.csv")),
         logits=tabulate(read_rows(folder / "logits.csv")),
         everything=tabulate([row for row in table if row.get("value")]),
-        protocol=read_object(folder / "protocol.json"),
+        protocol=read_product(folder / "protocol.json"),
     )
 
 
@@ -246,8 +247,8 @@ def name_points(names: Sequence[str], params: Settings) -> list[str]:
 def compare_figures(runs: Sequence[Run]) -> dict[str, list[RunFigure]]:
     """Metric -> the figure of each run, for metrics with a value in at least one run."""
     tables = [_read_evaluated(run) for run in runs]
-    told = dict.fromkeys(name for table in tables for name in table if not name.endswith(OF_THE_REALS))
-    names = [*(name for name in ORDER if name in told), *(name for name in told if name not in ORDER)]
+    measured = dict.fromkeys(name for table in tables for name in table if not name.endswith(OF_THE_REALS))
+    names = [*(name for name in ORDER if name in measured), *(name for name in measured if name not in ORDER)]
     differences = [find_differences(tables[0], table) for table in tables]
     found = {}
     for name in names:

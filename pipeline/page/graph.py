@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pipeline.files import read_section
+from pipeline.files import read_product, read_section
 from pipeline.page.figures import EvaluationView, read_list
-from pipeline.page.run import Run, read_count, read_object
+from pipeline.page.run import Run, read_count
 from pipeline.page.texts import REASONS
 from pipeline.records import DESCRIPTION, DROPS, Drop
 from pipeline.tables import iterate_table
@@ -111,8 +111,8 @@ def read_stages(run: Run, evaluation: EvaluationView | None) -> list[StageView]:
         _read_choice("filter", folders.labels, _list_splits),
         _read_choice("transcode", folders.clips, _list_frames),
         _read_choice("tokenize", folders.captions, _list_words),
-        _read_training(read_object(folders.model / DESCRIPTION), read_object(folders.model / "training.json")),
-        _read_judge(read_object(folders.judge / "judge.json")),
+        _read_training(read_product(folders.model / DESCRIPTION), read_product(folders.model / "training.json")),
+        _read_judge(read_product(folders.judge / "judge.json")),
         _read_evaluation(evaluation),
         _read_rendering(run),
     ]
@@ -120,7 +120,7 @@ def read_stages(run: Run, evaluation: EvaluationView | None) -> list[StageView]:
 
 def _read_choice(name: str, folder: Path, list_facts: Any) -> StageView:
     """A stage that keeps some of what it reads."""
-    report = read_object(folder / "report.json")
+    report = read_product(folder / "report.json")
     if not report:
         return StageView(name, PURPOSES[name])
     read, kept = read_count(report, "read"), read_count(report, "kept")

@@ -9,8 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import UserError
-from pipeline.files import digest_file, read_json_object
+from pydantic import ValidationError
+
+from pipeline.errors import UserError, describe_fault
+from pipeline.files import digest_file
+from pipeline.params import SamplingParams
 from pipeline.records import GENERATOR
 from pipeline.shards import INDEX
 
@@ -67,9 +70,13 @@ class Run:
     measured: Mapping[str, str] = field(default_factory=dict)
 
 
-def read_object(path: Path) -> dict[str, Any]:
-    """A JSON object; empty if the file does not exist. Raises UserError if it is broken."""
-    return read_json_object(path, REMEDY) if path.is_file() else {}
+def read_sampling(run: Run) -> SamplingParams | None:
+    """The section `sampling` of a run; None if its params have none. Raises UserError if it is broken."""
+    try:
+        return SamplingParams(**run.settings["sampling"]) if "sampling" in run.settings else None
+    except (TypeError, ValidationError) as error:
+        fault = describe_fault(error)
+        raise UserError(f"{run.name}: the section sampling of its params is invalid ({fault})") from None
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:

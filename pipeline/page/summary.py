@@ -10,9 +10,9 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from pipeline.errors import UserError, spell_count
-from pipeline.files import digest_file, digest_value, read_section
+from pipeline.files import digest_file, digest_value, read_product, read_section
 from pipeline.page.figures import EvaluationView
-from pipeline.page.run import REMEDY, Run, read_count, read_object
+from pipeline.page.run import REMEDY, Run, read_count
 from pipeline.records import DESCRIPTION, GENERATOR
 
 PRODUCTS = {  # display name -> folder
@@ -37,7 +37,7 @@ class Summary:
 
 def summarise_run(run: Run, evaluation: EvaluationView | None) -> Summary:
     """Summarise a run. Raises UserError if a file is broken."""
-    model = read_object(run.folders.model / DESCRIPTION)
+    model = read_product(run.folders.model / DESCRIPTION)
     return Summary(
         trained=describe_training(run, model),
         measured=describe_evaluation(evaluation),
@@ -50,7 +50,7 @@ def describe_training(run: Run, model: Mapping[str, Any]) -> str:
     """What was trained, on which data."""
     if not model:
         return "Not trained yet: `dvc repro train` trains a generator."
-    report, train = read_object(run.folders.labels / "report.json"), read_section(model, "train")
+    report, train = read_product(run.folders.labels / "report.json"), read_section(model, "train")
     generator, shape = read_section(train, "generator"), read_section(model, "clip")
     method = "by flow matching" if train.get("method") == "flow" else "as a GAN"
     data = ""

@@ -14,14 +14,15 @@ from math import ceil, floor, log2, sqrt
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from safetensors.numpy import save
+from torch import Tensor
 
 from pipeline.data.dataset import pad
 from pipeline.inference import Model, draw_inputs
 from pipeline.models.layers import Convolution
 from pipeline.models.networks import TextToVideo
-from pipeline.page.slopes import measure_slopes
 
 GREY = 255 / 2  # grey levels in a unit of frames, which lie in [-1,1]
 CLOSE = 0.25  # grey levels that a few clips may differ by, so that no other clip differs by a whole level
@@ -64,7 +65,7 @@ def _choose_exponents(model: Model, arrays: Arrays) -> Exponents:
     exponents: Exponents = {}
     inputs = draw_inputs(model, TRIED)
     wanted = _draw(model.generator, inputs)
-    slopes = _measure_slopes(model, (inputs[0][:PROBED], inputs[1][:PROBED]))
+    slopes = _find_slopes(model, (inputs[0][:PROBED], inputs[1][:PROBED]))
     number = sum(arrays[name].size for name in slopes)
     # A step s adds a variance of s^2 / 12 to a weight; all of them together are to add EXPECTED to the frames.
     noise = EXPECTED / GREY * sqrt(12 * wanted[:PROBED].size / max(number, 1))
@@ -87,11 +88,31 @@ def _draw(network: TextToVideo, inputs: Inputs) -> NDArray[np.float32]:
     return frames
 
 
-def _measure_slopes(model: Model, inputs: Inputs) -> dict[str, float]:
+def _find_slopes(model: Model, inputs: Inputs) -> dict[str, float]:
     """The slopes of the frames with respect to each parameter, in units of `_arrange`; without those that are zero."""
     gains = _find_gains(model.generator)
     slopes = {name: slope / gains.get(name, 1) for name, slope in measure_slopes(model.generator, *inputs).items()}
     return {name: slope for name, slope in slopes.items() if slope > 0 and ".words." not in name}
+
+
+def measure_slopes(network: TextToVideo, z: Tensor, ids: Tensor) -> dict[str, float]:
+    """Root mean square slopes of the clamped pixels with respect to each parameter, by name; z [B,Z], ids [B,L].
+
+    Squares are summed over pixels and averaged over the parameter's values. They are estimated by the gradient of the
+    sum of pixels with random signs (Hutchinson 1990, "A stochastic estimator of the trace of the influence matrix").
+    Clip by clip, since gradients keep the activations of all layers in memory.
+    """
+    network = copy.deepcopy(network).requires_grad_()
+    rng = np.random.default_rng(0)
+    for clip in range(len(z)):
+        frames = network(z[clip : clip + 1], ids[clip : clip + 1]).clamp(-1, 1)
+        signs = torch.from_numpy(rng.choice(np.array([-1, 1], np.float32), frames.shape))
+        torch.autograd.backward((frames * signs).sum())
+    return {
+        name: float(parameter.grad.square().mean().sqrt())
+        for name, parameter in network.named_parameters()
+        if parameter.grad is not None
+    }
 
 
 def _round(network: TextToVideo, exponents: Exponents) -> TextToVideo:

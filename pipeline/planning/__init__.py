@@ -49,7 +49,7 @@ class Assumptions:
     tokens: int  # of the longest caption
     vectors: Tensor | None  # vectors of words
     clips: int  # of the split train; 0 if there is no data yet
-    told: str  # where this comes from
+    source: str  # where this comes from, in words
 
 
 def read_assumptions(params: Params, folders: DataFolders) -> Assumptions:
@@ -59,12 +59,12 @@ def read_assumptions(params: Params, folders: DataFolders) -> Assumptions:
         dataset.require_shape(params.clip)
         words = len(dataset.vocabulary) - dataset.vocabulary.unlearned
     except UserError as reason:
-        told = f"{WORDS:,} words and captions of up to {TOKENS} are assumed: {reason}"
-        return Assumptions(WORDS, TOKENS, _assumed_vectors(params), 0, told)
+        source = f"{WORDS:,} words and captions of up to {TOKENS} are assumed: {reason}"
+        return Assumptions(WORDS, TOKENS, _assumed_vectors(params), 0, source)
     captions = [dataset.captions[clip.id] for clip in dataset.clips(dataset.rows("train"))]
     lengths = [len(select_condition_ids(caption, params.train.captions.conditioning)) for caption in captions]
-    told = f"{len(lengths):,} training clips, {words:,} words, captions of up to {max(lengths, default=1)}"
-    return Assumptions(words, max(lengths, default=1), dataset.read_vectors(), len(lengths), told)
+    source = f"{len(lengths):,} training clips, {words:,} words, captions of up to {max(lengths, default=1)}"
+    return Assumptions(words, max(lengths, default=1), dataset.read_vectors(), len(lengths), source)
 
 
 def resident_bytes(params: Params, clips: int, available: int) -> int:
@@ -260,10 +260,10 @@ def plan_training(
 
     In float32 if bf16 would be emulated, which takes many times as long and says nothing about devices with bf16.
     """
-    known, told = read_assumptions(params, folders), ""
+    known, note = read_assumptions(params, folders), ""
     if params.train.precision == "bf16" and not has_bf16(devices[0]):
         params = params.model_copy(update={"train": params.train.model_copy(update={"precision": "float32"})})
-        told = "; in float32, since this processor has no bf16 of its own: elsewhere it takes less memory"
+        note = "; in float32, since this processor has no bf16 of its own: elsewhere it takes less memory"
     task = TrainingTask(params.clip, params.train, devices[0], len(devices), known.words, known.tokens, known.vectors)
     parameters = count_parameters(task)
     held, available = held_memory(task.device), available_memory(task)
@@ -277,7 +277,7 @@ def plan_training(
         speed = measure_speed(task, most, seconds)
         took, estimated = most_held_memory(task.device) - held, estimate_memory(task, penalised.needs(speed.clips))
         measured = MeasuredSteps(speed.clips, took, estimated, **_extrapolated(task, speed, arithmetic))
-    return TrainingPlan(known.told + told, [str(device) for device in devices], parameters, fit, arithmetic, measured)
+    return TrainingPlan(known.source + note, [str(device) for device in devices], parameters, fit, arithmetic, measured)
 
 
 def has_bf16(device: torch.device) -> bool:

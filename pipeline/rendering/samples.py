@@ -10,8 +10,14 @@ from numpy.typing import NDArray
 from pipeline.errors import UserError
 from pipeline.records import HELD_OUT, Caption, Clip, Frames
 from pipeline.rendering import Block, Row, Window
-from pipeline.text.embeddings import Embeddings, extend_vocabulary
-from pipeline.text.neighbours import Neighbour, SeenObjects, replace_object, tokenize_name
+from pipeline.text.embeddings import (
+    Embeddings,
+    Neighbour,
+    SeenObjects,
+    extend_vocabulary,
+    replace_object,
+    tokenize_name,
+)
 from pipeline.text.vocabulary import Vocabulary
 
 STAR = "*"

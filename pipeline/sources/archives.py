@@ -12,9 +12,8 @@ from pathlib import Path
 from threading import RLock
 
 from pipeline.files import LONGEST_POINTER
+from pipeline.sources.archive_formats import GZIP, GzipBytes, PlainBytes, read_zip, walk_tar, walk_zip
 from pipeline.sources.common import PIECE, Bytes, Entry, SourceFault, refuse_lfs_content
-from pipeline.sources.tar import GZIP, GzipBytes, PlainBytes, walk_tar
-from pipeline.sources.zip import read_zip, walk_zip
 
 ARCHIVE_ENDINGS = (".tar", ".tar.gz", ".tgz", ".zip")
 UNREAD = (".tar.bz2", ".tar.xz", ".tar.zst", ".tbz2", ".txz", ".7z", ".rar")  # archives that cannot be read in place

@@ -12,8 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.data.dataset import Dataset, pad, select_evenly, to_frames, to_training
-from pipeline.data.matching import match_contents
-from pipeline.data.sampler import derive_seed, draw_noise
+from pipeline.data.sampler import derive_seed, draw_noise, match_contents
 from pipeline.directions import DIRECTIONS
 from pipeline.measures import (
     Features,

@@ -25,8 +25,14 @@ from pipeline.records import DROPS, SIGNATURES, Clip, Drop, Progress, Signature,
 from pipeline.shards import Shard, write_index
 from pipeline.source_code import digest_code
 from pipeline.tables import split_batches, write_report, write_table
-from pipeline.transcoding.decoding import ShardTask
-from pipeline.transcoding.shard_maker import ShardMaker, count_clip_bytes, list_drops, list_signatures, read_manifests
+from pipeline.transcoding.shard_maker import (
+    ShardMaker,
+    ShardTask,
+    count_clip_bytes,
+    list_drops,
+    list_signatures,
+    read_manifests,
+)
 
 __all__ = [
     "compute_signatures",

@@ -22,10 +22,10 @@ def forbid(monkeypatch):
 
 def test_the_code_is_named_as_stages_name_theirs_and_read_once(memo, monkeypatch):
     expected = describe_maker(MADE_BY)
-    assert describe_command(MADE_BY) == expected
+    assert describe_command() == expected
     assert memo.is_file()
     forbid(monkeypatch)
-    assert describe_command(MADE_BY) == expected
+    assert describe_command() == expected
 
 
 def test_other_code_is_read_anew(memo, monkeypatch, tmp_path):
@@ -33,11 +33,11 @@ def test_other_code_is_read_anew(memo, monkeypatch, tmp_path):
         (tmp_path / top).mkdir()
     (tmp_path / "pipeline/a.py").write_text("one = 1")
     monkeypatch.setattr(sample, "ROOT", tmp_path)
-    first = describe_command(MADE_BY)
+    first = describe_command()
     monkeypatch.setattr("pipeline.source_code.describe_maker", lambda name: {**first, "code": f"other {name}"})
-    assert describe_command(MADE_BY) == first
+    assert describe_command() == first
     (tmp_path / "pipeline/a.py").write_text("one = 2 ")
-    assert describe_command(MADE_BY)["code"] == f"other {MADE_BY}"
+    assert describe_command()["code"] == f"other {MADE_BY}"
     assert memo.is_file()
 
 
@@ -45,11 +45,11 @@ def test_other_code_is_read_anew(memo, monkeypatch, tmp_path):
 def test_a_broken_memory_is_written_anew(memo, text):
     memo.parent.mkdir()
     memo.write_text(text)
-    assert describe_command(MADE_BY) == describe_maker(MADE_BY)
+    assert describe_command() == describe_maker(MADE_BY)
     assert len(memo.read_text()) > 100
 
 
 def test_outside_of_a_project_of_dvc_nothing_is_written(memo):
     memo.parents[1].rmdir()
-    assert describe_command(MADE_BY) == describe_maker(MADE_BY)
+    assert describe_command() == describe_maker(MADE_BY)
     assert not memo.parents[1].exists()

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from locations import SHARED
 
-from pipeline.corpus.names import match_categories
+from pipeline.corpus.captions import match_categories
 from pipeline.errors import UserError
 from pipeline.records import slugify
 

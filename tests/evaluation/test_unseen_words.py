@@ -13,8 +13,7 @@ from pipeline.evaluation.evaluate import Evaluation
 from pipeline.evaluation.metrics import METRICS
 from pipeline.evaluation.report import write_words
 from pipeline.judges import NewWord
-from pipeline.text.embeddings import Embeddings, extend_vocabulary
-from pipeline.text.neighbours import SeenObjects
+from pipeline.text.embeddings import Embeddings, SeenObjects, extend_vocabulary
 from pipeline.text.vocabulary import Vocabulary
 from tests.judges.test_networks import CLASSES, CLIPS, PROMPTS, caption
 

@@ -12,7 +12,7 @@ from training_sets import H, T, W, open_dataset, tiny_clips, write_data
 from pipeline.cli.blindtest import measure_people, read_sheets
 from pipeline.data.sampler import derive_seed, draw_noise
 from pipeline.inference import Model, sample
-from pipeline.page.blind_test import PAIRS, build_blind_test, draw_pairs
+from pipeline.page.widgets import PAIRS, build_blind_test, draw_pairs
 
 HOSTILE = "<img src=x onerror=alert(1)> </script>"
 

@@ -22,8 +22,8 @@ from pipeline.data.dataset import pad, to_frames
 from pipeline.data.sampler import draw_noise
 from pipeline.directions import DirectionRules
 from pipeline.inference import Model
-from pipeline.page.player import build_player
 from pipeline.page.weights import split_steps
+from pipeline.page.widgets import build_player
 
 pytestmark = needs_node
 
@@ -106,7 +106,7 @@ def test_between_two_clips_both_captions_and_noises_are_mixed(tmp_path):
 @pytest.mark.parametrize("limit", ["MAX_VALUES", "MAX_OPERATIONS"])
 def test_a_model_that_a_page_cannot_run_says_why(limit, tmp_path, monkeypatch):
     folder = save_generator(tmp_path)
-    monkeypatch.setattr(f"pipeline.page.player.{limit}", 0)
+    monkeypatch.setattr(f"pipeline.page.widgets.{limit}", 0)
     player = make_player(folder)
     assert "too many for a page" in player.reason
     assert "too many for a page. Use <code>t2v sample</code>." in player.html

@@ -17,7 +17,7 @@ from players import ACTIONS, WORDS, needs_node, run_script
 from pipeline.corpus.captions import normalise_text
 from pipeline.data.sampler import derive_seed, draw_noise
 from pipeline.errors import UserError
-from pipeline.page.widget import SOURCES
+from pipeline.page.widgets import SOURCES
 from pipeline.text.parsing import encode, match_slots
 from pipeline.text.tokenizer import tokenize
 from pipeline.text.vocabulary import Vocabulary

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from pipeline.page.slopes import measure_slopes
+from pipeline.page.weights import measure_slopes
 
 
 class Scaled(nn.Module):

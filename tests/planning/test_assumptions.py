@@ -22,7 +22,7 @@ def test_words_and_clips_are_counted_where_there_are_data_and_assumed_elsewhere(
     assert found.tokens == len(["pushing", "a", "book", "from", "left", "to", "right"])
     assumed = read_assumptions(params, DataFolders(*(tmp_path / "nothing" / name for name in PLACES)))
     assert (assumed.words, assumed.tokens, assumed.clips) == (WORDS, TOKENS, 0)
-    assert "no such" in assumed.told
+    assert "no such" in assumed.source
 
 
 def test_clips_count_only_where_they_lie_on_the_device():

@@ -102,7 +102,7 @@ DOORS = {
         "pipeline/models",
         "pipeline/monitoring",
         "pipeline/onnx/export.py",
-        "pipeline/page/slopes.py",
+        "pipeline/page/weights.py",
         "pipeline/planning",
         "pipeline/pretrained",
         "pipeline/training",

@@ -10,7 +10,7 @@ import yaml
 
 from pipeline.errors import UserError
 from pipeline.sweeping import Origin
-from pipeline.sweeping.experiments import WorkingCopy, differ, find_experiments, read_metrics, take_snapshot
+from pipeline.sweeping.point import WorkingCopy, differ, find_experiments, read_metrics, take_snapshot
 
 PARAMS = "rate: 0.001  # per step\nwords:\n  - a\nnone: null\n"
 

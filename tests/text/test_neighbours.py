@@ -13,7 +13,7 @@ from pipeline.errors import UserError
 from pipeline.files import write_json
 from pipeline.records import Clip
 from pipeline.tables import write_table
-from pipeline.text.neighbours import embed_names, rank_neighbours
+from pipeline.text.embeddings import embed_names, rank_neighbours
 from pipeline.text.vector_files import read_vectors
 from pipeline.text.vocabulary import Vocabulary, write_vocabulary
 

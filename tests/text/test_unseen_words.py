@@ -5,8 +5,7 @@ import pytest
 from made import make_caption
 
 from pipeline.errors import UserError
-from pipeline.text.embeddings import Embeddings
-from pipeline.text.neighbours import SeenObjects, replace_object
+from pipeline.text.embeddings import Embeddings, SeenObjects, replace_object
 from pipeline.text.vocabulary import Vocabulary
 
 WORDS = ("<pad>", "<unk>", "pushing", "a", "an", "the", "box", "onto", "table", "album", "photo")

@@ -5,7 +5,6 @@ from functools import partial
 from pathlib import Path
 
 from pipeline.corpus import LabelRow
-from pipeline.corpus.foreign_paths import place_foreign_paths
 from pipeline.corpus.groups import compile_group_pattern
 from pipeline.corpus.readers import (
     boris,
@@ -25,10 +24,11 @@ from pipeline.corpus.readers import (
     via,
 )
 from pipeline.corpus.readers.auto import detect_format
+from pipeline.corpus.readers.classes import group_by_origin, label_rows
 from pipeline.corpus.readers.guess import guess_columns
 from pipeline.corpus.readers.known_sets import SETS
-from pipeline.corpus.readers.path_patterns import group_by_origin, label_rows
 from pipeline.corpus.readers.set_reader import read_set
+from pipeline.corpus.video_names import place_foreign_paths
 from pipeline.errors import UserError
 from pipeline.extensions import Signature, resolve
 from pipeline.params import DatasetParams

@@ -28,8 +28,8 @@ from pipeline.corpus import (
     simplify_path,
 )
 from pipeline.corpus.contained import list_videos
+from pipeline.corpus.readers.classes import spell_out
 from pipeline.corpus.readers.folders import walk
-from pipeline.corpus.readers.path_patterns import spell_out
 from pipeline.corpus.readers.table import read_split
 from pipeline.corpus.segments import BadSegment, check_segment, surround_point
 from pipeline.corpus.video_names import ANYWHERE, VideoIndex, normalise_name, split_ending

@@ -22,8 +22,7 @@ from pipeline.corpus import (
     parse_split,
 )
 from pipeline.corpus.contained import list_members
-from pipeline.corpus.readers.classes import read_named_classes
-from pipeline.corpus.readers.path_patterns import find_kind, label_rows, names_labels, spell_out
+from pipeline.corpus.readers.classes import find_kind, label_rows, names_labels, read_named_classes, spell_out
 from pipeline.corpus.video_names import has_video_ending, is_hidden
 from pipeline.errors import UserError
 from pipeline.params import DatasetParams

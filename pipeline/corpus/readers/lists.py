@@ -15,8 +15,7 @@ from pathlib import Path
 
 from pipeline.corpus import LabelRow, OfficialSplit, SourceLocation, find_split, make_path_row, number_repeats
 from pipeline.corpus.readers.cells import DELIMITERS, LocatedCells
-from pipeline.corpus.readers.classes import read_classes, read_named_classes
-from pipeline.corpus.readers.path_patterns import names_labels, spell_out
+from pipeline.corpus.readers.classes import names_labels, read_classes, read_named_classes, spell_out
 from pipeline.corpus.readers.table import Table, list_columns, list_fields, make_table_rows
 from pipeline.corpus.text_files import read_text_lines
 from pipeline.corpus.video_names import has_video_ending

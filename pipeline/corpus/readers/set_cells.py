@@ -5,7 +5,7 @@ from collections import Counter
 from typing import Any
 
 from pipeline.corpus import as_text
-from pipeline.corpus.readers.path_patterns import spell_out
+from pipeline.corpus.readers.classes import spell_out
 from pipeline.corpus.segments import parse_list
 
 Row = dict[str, Any]  # cells by the keys of dataset.columns

@@ -24,12 +24,10 @@ from pipeline.corpus import (
     parse_split,
     simplify_path,
 )
-from pipeline.corpus.foreign_paths import shorten_page, starts_elsewhere
 from pipeline.corpus.readers.cells import Columns, LocatedCells, list_column_names, list_tables, read_cells
-from pipeline.corpus.readers.classes import find_name, number_names, read_named_classes
-from pipeline.corpus.readers.path_patterns import spell_out
+from pipeline.corpus.readers.classes import find_name, number_names, read_named_classes, spell_out
 from pipeline.corpus.segments import list_parts, parse_list
-from pipeline.corpus.video_names import ANYWHERE
+from pipeline.corpus.video_names import ANYWHERE, shorten_page, starts_elsewhere
 from pipeline.directions import DIRECTIONS, STILL, parse_direction
 from pipeline.errors import UserError
 from pipeline.params import ColumnParams, DatasetParams

@@ -2,7 +2,7 @@
 
 const GENERATORS = { residual: drawResidual, convgru: drawConvGru, unet: drawUNet };
 
-// The description that pipeline/page/player.py writes, and the weights as text -> a model to draw with.
+// The description that pipeline/page/widgets.py writes, and the weights as text -> a model to draw with.
 async function readModel(description, text) {
   return { ...description, weights: await readWeights(text) };
 }

@@ -1,7 +1,7 @@
 // Numbers in typed arrays and what the networks do with them.
 //
 // A map is { frames, height, width, channels, data }: a Float32Array in the order frame, row, column, channel. Weights
-// are tensors { shape, data }, laid out by pipeline/page/player.py: a linear layer as [inputs, outputs], a convolution as
+// are tensors { shape, data }, laid out by pipeline/page/widgets.py: a linear layer as [inputs, outputs], a convolution as
 // [time, height, width, inputs, outputs] with the gain of its rectifier already in it.
 
 const SLOPE = 0.2; // of the leaky rectifier
