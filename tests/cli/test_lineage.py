@@ -29,7 +29,7 @@ def test_a_file_of_figures_or_provenance_that_is_no_object_is_named(tmp_path, na
     (tmp_path / "data/evaluation").mkdir(parents=True)
     (tmp_path / "metrics.json").write_text('{"recall": 0.5}')
     (tmp_path / name).write_text("[5]")
-    with pytest.raises(UserError, match=f"{name}: not a JSON object; `dvc repro` creates it"):
+    with pytest.raises(UserError, match=f"{name}: not a JSON object; `dvc repro` writes it again"):
         trace_metric("recall", tmp_path)
 
 
