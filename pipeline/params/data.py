@@ -18,8 +18,9 @@ SETS = (  # published datasets with known columns
     "tacos",  # before activitynet, whose columns it has
     *("activitynet", "ava", "bdd_x", "burst", "charades", "charades_sta", "conversations", "didemo", "diving48"),
     *("ego4d", "epic_kitchens", "finegym", "hacs", "how2sign", "kinetics", "koala36m", "lsmdc", "miradata"),
-    *("moments", "mpii_md", "msr_vtt", "msvd", "openvid", "panda70m", "phoenix14t", "qvhighlights", "ref_davis"),
-    *("ref_vos", "sharegpt4video", "tao", "tgif", "thumos14", "vatex", "vidstg", "vript", "webvid", "youtube_vis"),
+    *("moments", "mpii_md", "ms_asl", "msr_vtt", "msvd", "openvid", "panda70m", "phoenix14t", "qvhighlights"),
+    *("ref_davis", "ref_vos", "sharegpt4video", "tao", "tgif", "thumos14", "vatex", "vggsound"),
+    *("vidstg", "vript", "webvid", "youtube_vis"),
 )
 FORMAT_NAMES = (*GENERAL_FORMATS, *SETS)
 Loading = Literal["auto", "resident", "streamed"]

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pipeline.corpus import match_split_folders
+from pipeline.corpus.contained import list_videos
 from pipeline.corpus.readers import (
     boris,
     cvat,
@@ -31,7 +32,7 @@ from pipeline.corpus.readers.folders import find_naming, walk
 from pipeline.corpus.readers.guess import IDS, PATHS, evidently_labels, find_caption, find_column
 from pipeline.corpus.readers.set_reader import detect_set
 from pipeline.corpus.text_files import read_start, read_text_lines
-from pipeline.corpus.video_names import has_video_ending
+from pipeline.corpus.video_names import VideoIndex, has_video_ending
 from pipeline.errors import UserError
 from pipeline.files import refuse_lfs_pointer
 from pipeline.params import DatasetParams
@@ -45,6 +46,7 @@ SAMPLED_LINES, SAMPLED_BYTES = 100, 1 << 16  # of a table, to detect its tool
 MAX_FOLDERS = 16  # searched for a tool's export
 MAX_FILES = 10_000  # examined to detect the layout of a folder of videos
 MAX_LABELS = 100  # tables, and JSON files, examined in a folder
+MAX_NAMES = 8  # of files in a message
 
 Detected = tuple[str, str] | None  # the format, and the reason
 
@@ -59,9 +61,8 @@ def detect_format(labels: Path, dataset: DatasetParams) -> tuple[str, str]:
         refuse_lfs_pointer(labels)
     found = _detect_in_folder(labels, dataset) if labels.is_dir() else _detect_file(labels, dataset)
     if not found:
-        raise UserError(
-            f"{labels}: dataset.format auto knows no format that looks like this; name it in dataset.format"
-        )
+        ways = "name it in dataset.format, or write a table (CSV) with a path and a caption in each row"
+        raise UserError(f"{labels}: dataset.format auto knows no format that looks like this; {ways}")
     return found
 
 
@@ -107,7 +108,9 @@ def _detect_by_evidence(folder: Path, dataset: DatasetParams) -> Detected:
             raise
         beside = None
     if beside and doubtful:
-        names = ", ".join(path.name for files in found.values() for path in files[:MAX_LABELS])
+        skipped = [path.name for files in found.values() for path in files]
+        more = f" and {len(skipped) - MAX_NAMES} more" if len(skipped) > MAX_NAMES else ""
+        names = ", ".join(skipped[:MAX_NAMES]) + more
         why = "no known columns of captions and videos; to read one, name it in dataset.labels"
         print(f"filter: {folder}: skipped {names}: {why}", file=sys.stderr)
     return beside or ((doubtful, f"there is {found[doubtful][0].name}") if doubtful else None)
@@ -185,13 +188,12 @@ def _detect_beside_videos(folder: Path, dataset: DatasetParams) -> Detected:
     if videos and (naming := find_naming(list(map(str, videos)), dataset))[0]:
         return "folders", f"{naming[1]} finds categories in names such as {videos[0].name}"
     texts = sidecar.find_texts(files)
-    has_json = any(path.suffix.lower() == ".json" for path in texts.values())
-    json_tells = has_json and find_caption(list(sidecar.find_first_json(folder)), dataset)
-    for file in videos:
-        text = texts.get(str(file.with_suffix("")))
-        if text and (text.suffix.lower() != ".json" or json_tells):
-            return "sidecar", f"{file} has {text if text.parent != file.parent else text.name} beside it"
-    written = [path for path in texts.values() if path.suffix.lower() != ".json"]
+    if found := _find_captioned(folder, videos, texts, dataset):
+        video, text = found
+        return "sidecar", f"{video} has {text if text.parent != video.parent else text.name} beside it"
+    beside = {str(video.with_suffix("")) for video in videos}
+    _refuse_deeper(folder, [path for path, _ in files if str(path.with_suffix("")) not in beside], dataset)
+    written = [path for name, path in texts.items() if path.suffix.lower() != ".json" and name not in beside]
     stems = {path.stem for path in written}
     if apart := next((file for file in videos if file.stem in stems), None):
         detail = f"texts lie in another folder than the videos that they name, such as {apart}"
@@ -203,7 +205,35 @@ def _detect_beside_videos(folder: Path, dataset: DatasetParams) -> Detected:
         return "folders", f"there are archives, such as {archive}"
     if videos and not written:
         _refuse_unlabelled(folder, f"{videos[0]} has no text next to it")
-    return ("sidecar", "there are .txt files") if written and not videos else None
+    if not written or videos:
+        return None
+    index = VideoIndex(list_videos(dataset.videos))
+    if not any(index.list_candidates(text.stem) for text in written):
+        _refuse_unlabelled(folder, f"{written[0]} has the name of no video in {dataset.videos}")
+    return "sidecar", f"there are texts such as {written[0]}"
+
+
+def _find_captioned(
+    folder: Path, videos: Sequence[PurePosixPath], texts: sidecar.Texts, dataset: DatasetParams
+) -> tuple[PurePosixPath, PurePosixPath] | None:
+    """The first video with a caption in the text or JSON beside it, and that file; others have facts only."""
+    has_json = any(path.suffix.lower() == ".json" for path in texts.values())
+    json_tells = has_json and find_caption(list(sidecar.find_first_json(folder)), dataset)
+    for video in videos:
+        text = texts.get(str(video.with_suffix("")))
+        if text and (json_tells if text.suffix.lower() == ".json" else sidecar.read_text(folder / text)):
+            return video, text
+    return None
+
+
+def _refuse_deeper(folder: Path, files: Sequence[PurePosixPath], dataset: DatasetParams) -> None:
+    """Raise UserError if labels are in a sub-folder, such as `annotations/train.csv`: folders would be captions."""
+    known = (*FORMATS, ".json")
+    tables = (path for path in files if len(path.parts) > 1 and path.suffix.lower() in known)
+    if table := next((path for path in islice(tables, MAX_LABELS) if evidently_labels(folder / path, dataset)), None):
+        way = f"make dataset.labels {folder / table} or its folder, and keep dataset.videos"
+        ways = f"{way}; if folders are the categories, set dataset.format: folders"
+        raise UserError(f"{folder}: {table} has captions and videos; {ways}")
 
 
 def _refuse_one_folder(folder: Path, videos: Sequence[PurePosixPath]) -> None:

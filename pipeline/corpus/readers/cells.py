@@ -22,6 +22,7 @@ csv.field_size_limit(1 << 24)  # characters, process-wide; some lists of objects
 DELIMITERS = {"comma": ",", "tab": "\t", "semicolon": ";", "pipe": "|", "blank": " "}
 SHOWN = (",", "\t", ";", "|")  # that can be detected in the header; blanks may be part of names
 QUOTED = re.compile(r'"(?:[^"]|"")*"')
+PART_NUMBER = re.compile(r"(?<![vV\d])\d+")
 STATED = re.compile(r'"?sep=([,;\t])"?[\r\n]*', re.IGNORECASE)  # a first line written by Excel, before the header
 
 JSON_LINES = (".jsonl", ".ndjson")
@@ -110,6 +111,18 @@ def list_tables(folder: Path) -> list[Path]:
     return [path for path in found if path.suffix.lower() not in spreadsheets.ENDINGS] or found
 
 
+def are_parts(paths: Sequence[Path]) -> bool:
+    """Whether files are numbered parts of one, `part_1.csv` and `part_2.csv`; this is printed.
+
+    Versions, and official splits, contain the same clips: `labels_v1.csv`, `split1.csv`.
+    """
+    names = {PART_NUMBER.sub("", path.name) for path in paths}
+    if len(paths) < 2 or len(names) > 1 or "split" in min(names).lower():
+        return False
+    print(f"filter: {paths[0].parent}: {len(paths)} numbered parts, from {paths[0].name} on, are read as one")
+    return True
+
+
 def find_columns(
     path: Path, header: Sequence[str], columns: Columns, hint: Callable[[], str] = lambda: ""
 ) -> list[int]:
@@ -141,7 +154,7 @@ def find_columns(
 def look_up(row: Any, name: str | int) -> Any:
     """The cell with this name; a dotted name leads through nested objects, and through each object of a list.
 
-    A number in the name is an index into a list, from 0.
+    A number in the name is an index into a list, from 0. Of lists in lists, all objects are in one list.
     """
     if isinstance(row, dict) and name in row:
         return row[name]
@@ -150,8 +163,16 @@ def look_up(row: Any, name: str | int) -> Any:
         if row and first.isdecimal() and not any(isinstance(item, list) for item in row):
             found = row[int(first)] if int(first) < len(row) else None
             return look_up(found, rest) if dot else found
-        return [look_up(item, name) for item in row]
+        found = [look_up(item, name) for item in row]
+        if dot and any(isinstance(item, dict) and _leads_on(item.get(first), rest) for item in row):
+            return [cell for cells in found for cell in (cells if isinstance(cells, list) else [cells])]
+        return found
     return look_up(row[first], rest) if dot and isinstance(row, dict) and first in row else None
+
+
+def _leads_on(cell: Any, rest: str) -> bool:
+    """Whether the rest of a name leads through each object of a list."""
+    return isinstance(cell, list) and not rest.partition(".")[0].isdecimal()
 
 
 def holds_cell(row: Mapping[str, Any], name: str | int) -> bool:

@@ -50,6 +50,8 @@ FIELD_PATTERNS = {  # patterns of file names without extension
     "HMDB-51": rf"(?P<group>.+?)_(?P<category>{'|'.join(HMDB_WORDS)}|[a-z]+){HMDB_END}",
     # 0wR5jVB-WPk_000417_000427: id of YouTube, start, end
     "Kinetics": r"(?P<group>[\w-]{11})_\d{6}_\d{6}",
+    # 000000012_00003: video, clip
+    "video2dataset": r"(?P<group>\d{7,})_\d{5}",
     # S001C002P003R001A013_rgb: setup, camera, person, repetition, action
     "NTU RGB+D": r"S\d{3}C\d{3}(?P<group>P\d{3})R\d{3}(?P<category>A\d{3})(?:_\w+)?",
     # person01_boxing_d1_uncomp: scenario
@@ -127,7 +129,8 @@ def _list_json(path: Path) -> Pairs:
         raise UserError(f"{path}: holds no names of classes, but {json.dumps(content)[:80]}; see dataset.classes")
     numbers = all(str(value).isdecimal() or CODE.fullmatch(str(value)) for value in content.values())
     by_name = numbers and not all(str(key).isdecimal() for key in content)
-    return [(str(value), key) if by_name else (key, _spell(path, value)) for key, value in content.items()]
+    # SlowFast's names are within quotes: {"\"sharpening knives\"": 232}.
+    return [(str(value), key.strip('"')) if by_name else (key, _spell(path, value)) for key, value in content.items()]
 
 
 def _spell(path: Path, name: Any) -> str:
@@ -206,9 +209,9 @@ def group_by_origin(rows: Sequence[LabelRow]) -> list[LabelRow]:
 
 
 def spell_out(name: str) -> str:
-    """A name as a caption: `ApplyEyeMakeup` -> `apply eye makeup`, `brush_hair` -> `brush hair`."""
+    """A name as a caption: `ApplyEyeMakeup` -> `apply eye makeup`, `brush_hair` and `Brush.Hair` -> `brush hair`."""
     words = re.sub(CAMEL_CASE, " ", name.replace("_", " "))
-    return (words if " " in words else words.replace("-", " ")).lower()
+    return (words if " " in words else re.sub(r"-|(?<=[^\W\d])\.(?=[^\W\d])", " ", words)).lower()
 
 
 def _label_row(row: LabelRow, found: Mapping[str, str | None], classes: Mapping[str, str], key: str) -> LabelRow:

@@ -11,7 +11,7 @@ or a folder with such files at any depth, in the videos folder. A file may be na
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import repeat
 from pathlib import Path
 from typing import Any
@@ -131,6 +131,11 @@ def locate_failures(shard: Path) -> Path:
     return shard.with_name(f"{shard.name.split('.')[0]}.parquet")
 
 
+def lists_downloads(names: Collection[str]) -> bool:
+    """Whether a table with these columns is of video2dataset: next to shards or folders, it lists their downloads."""
+    return {"key", "status"} <= {*names}
+
+
 def _find_containers(labels: Path, endings: tuple[str, ...]) -> list[Path]:
     """The file itself, or all files with these extensions in a folder, at any depth, without hidden ones."""
     if labels.is_file():
@@ -223,7 +228,7 @@ def _read_failures(shard: Path, videos: str) -> Iterator[dict[str, Any]]:
     """The failed downloads in the table next to a shard, which are in no archive."""
     table = locate_failures(shard)
     names = read_column_names(table) if table.is_file() else []
-    if not {"key", "status"} <= {*names}:
+    if not lists_downloads(names):
         return
     captions = ["caption"] if "caption" in names else []
     for key, status, *caption in zip(*read_columns(table, ["key", "status", *captions]), strict=True):

@@ -44,6 +44,11 @@ UNREAD = (  # keys that tell the JSON of tools whose exports are not read
     ("Supervisely", {"framesCount", "frames", "objects"}),
     ("Supervisely", {"tags", "objects", "figures", "videos"}),
     ("Labelbox", {"data_row", "projects"}),
+    ("SuperAnnotate", {"metadata", "instances"}),
+    ("Dataloop", {"annotations", "annotationsCount"}),
+    ("Kili", {"externalId", "labels"}),
+    ("Scale", {"task_id", "response"}),
+    ("VoTT", {"assets", "tags"}),
 )
 
 LONGEST_SPLIT = 40  # characters of a split's name: in an export, it may be any text

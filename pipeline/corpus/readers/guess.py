@@ -1,16 +1,17 @@
 """For `dataset.format: auto`: the columns of captions, videos, splits and parts, by the names that people give them."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, islice
 from pathlib import Path
+from typing import Any
 
 from pipeline.corpus import as_text
 from pipeline.corpus.readers import json_files, lists, metadata, sidecar, table
 from pipeline.corpus.readers.cells import list_column_names, list_tables, read_cells
-from pipeline.corpus.readers.containers import find_first_container, read_samples
+from pipeline.corpus.readers.containers import find_first_container, lists_downloads, read_samples
 from pipeline.corpus.segments import adopt_unit, counts_frames, find_segment_columns, is_in_one, is_start
-from pipeline.corpus.video_names import ANYWHERE, split_ending
+from pipeline.corpus.video_names import ANYWHERE, YOUTUBE, has_video_ending, split_ending
 from pipeline.errors import UserError
 from pipeline.letters import CAMEL_CASE
 from pipeline.params import ColumnParams, DatasetParams
@@ -21,16 +22,19 @@ from pipeline.sources.tables import TABLE_ENDINGS
 PATHS = ("path", "filepath", "videopath", "clippath", "filename", "videofilename", "videofile", "file", "video", "clip")
 IDS = ("videoname", "vidname", "clipname", "videoid", "vid", "youtubeid", "ytid", "clipid", "videouid")
 URLS = ("videourl", "videouri", "url", "uri")  # often of a page, next to the id of the video
-WEAK_IDS = ("id", "name")  # ambiguous; those of a row have precedence over those of its lists
+WEAK_IDS = ("id", "name", "key")  # ambiguous; those of a row have precedence over those of its lists
 CAPTIONS = (
     *("caption", "captions", "cap", "text", "prompt", "sentence", "sentences", "fulltitle", "description"),
     *("descriptions", "narration", "query", "desc", "title", "txt"),
 )
-LABELS = ("classname", "label", "cls", "class", "action", "activity", "gloss", "category")
+LABELS = (
+    *("classname", "labelname", "actionname", "activityname", "categoryname"),
+    *("label", "cls", "class", "action", "activity", "gloss", "category"),
+)
+SELDOM = ("tag", "translation", "transcript", "transcription", "utterance", "instruction", "annotation")
 SPLITS = ("split", "subset")
 CLASS_NAMES = re.compile(r"class|label|categor", re.IGNORECASE)
 CLASS_LISTS = re.compile(r"class|categor", re.IGNORECASE)  # `labels` may also be those of videos
-YOUTUBE_ID = re.compile(r"(?:[?&]v=|youtu\.be/|/shorts/|/embed/)([\w-]{11})")
 SAMPLED_ROWS = 100
 CLASS_ENDINGS = (".txt", ".csv", ".json")
 
@@ -44,12 +48,12 @@ def guess_columns(labels: Path, format_name: str, dataset: DatasetParams) -> tup
     found: dict[str, str] = {}
     named = format_name == "metadata" and any(map(metadata.NAMING.fullmatch, names))
     if format_name in ("table", "json", "metadata") and not named and not has_path(names, columns):
-        found |= guess_path(names, columns)
+        found |= _guess_path(_find_first_file(labels, format_name, dataset), names, columns)
     caption = columns.caption
     guessed = find_caption(names, dataset)
     if guessed not in (None, caption):
         found["caption"] = caption = str(guessed)
-        if columns.category is None and _normalise(caption) in LABELS:
+        if columns.category is None and _normalise(caption) in (*LABELS, "tag"):
             found["category"] = caption
     if columns.category is None and "category" not in found and "category" in names:
         found["category"] = "category"
@@ -70,6 +74,8 @@ def evidently_labels(path: Path, dataset: DatasetParams) -> bool:
     """Whether a table or JSON file has captions and videos, by its columns; it may also be about something else."""
     names = _try_names(path, dataset)
     caption = find_caption(names, dataset)
+    if lists_downloads(names):
+        return False
     if len(names) < 2 or not isinstance(caption, str) or not _is_column(caption, names):
         return False
     if path.suffix.lower() == ".json" and json_files.is_plain(json_files.read_content(path)):
@@ -77,7 +83,7 @@ def evidently_labels(path: Path, dataset: DatasetParams) -> bool:
     if has_path(names, dataset.columns) or find_column(names, (*PATHS, *IDS)):
         return True
     of_classes = CLASS_LISTS.search(path.stem) and _normalise(caption) in LABELS
-    return bool(guess_path(names, dataset.columns) or json_files.KEY in names) and not of_classes
+    return bool(_guess_path(path, names, dataset.columns) or json_files.KEY in names) and not of_classes
 
 
 def _guess_classes(labels: Path, format_name: str, dataset: DatasetParams) -> tuple[DatasetParams, str]:
@@ -97,7 +103,8 @@ def find_caption(names: Sequence[str], dataset: DatasetParams) -> str | int | No
     named = dataset.columns.caption
     if not isinstance(named, str) or _is_column(named, names):
         return named
-    return find_column(names, (*CAPTIONS, *LABELS)) or find_column(names, CAPTIONS, by_ending=True)
+    known = find_column(names, (*CAPTIONS, *LABELS)) or find_column(names, CAPTIONS, by_ending=True)
+    return known or find_column(names, SELDOM)
 
 
 def _list_names(labels: Path, format_name: str, dataset: DatasetParams) -> list[str]:
@@ -153,18 +160,42 @@ def has_path(names: Sequence[str], columns: ColumnParams) -> bool:
     return not isinstance(columns.path, str) or all(field in names for field in fields)
 
 
-def guess_path(names: Sequence[str], columns: ColumnParams) -> dict[str, str]:
-    """The column of paths; else a pattern with an id, for a video in any folder."""
+def _guess_path(file: Path | None, names: Sequence[str], columns: ColumnParams) -> dict[str, str]:
+    """The column of paths; else a pattern with a column of file names or ids, for a video in any folder."""
     if path := find_column(names, PATHS):
         return {"path": path}
-    if json_files.KEY in names:  # with a caption column, the key is used as the path anyway
+    if json_files.KEY in names and file and file.suffix.lower() == ".json":
+        # With a caption column, the key is used as the path anyway.
         return {} if columns.caption in names else {"path": f"{ANYWHERE}{{{json_files.KEY}}}"}
     top = [name for name in names if "." not in name]
-    name = find_column(names, IDS)
+    name = find_column(names, IDS) or (file and _find_video_column(file, top))
     if not name and (url := find_column(names, URLS)):
         return {"path": url}
     name = name or find_column(top, WEAK_IDS) or find_column(names, WEAK_IDS)
     return {"path": f"{ANYWHERE}{{{name}}}"} if name else {}
+
+
+def _find_video_column(file: Path, names: Sequence[str]) -> str | None:
+    """The only column whose first cells are names of videos, whatever it is called (`media_path`), and no URLs."""
+    rows = list(islice(_read_all(file, [name for name in names if name and names.count(name) == 1]), SAMPLED_ROWS))
+    texts = {name: [text for row in rows if (text := as_text(row[name]))] for name in (rows[0] if rows else ())}
+    found = [name for name, cells in texts.items() if cells and all(map(_names_file, cells))]
+    return found[0] if len(found) == 1 else None
+
+
+def _read_all(file: Path, names: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """The rows with these columns; none if there is no column."""
+    if file.suffix.lower() == ".json":
+        rows = json_files.list_plain_objects(file, json_files.read_content(file))
+        return ({name: row.get(name) for name in names} for row in rows)
+    # The key keeps the reader from warning of columns that look like parts of videos.
+    named = {f"segment {name}": name for name in names}
+    named["segment"] = names[0]
+    return (dict(zip(names, cells, strict=False)) for _, cells in read_cells(file, named))
+
+
+def _names_file(text: str) -> bool:
+    return has_video_ending(text) and "://" not in text
 
 
 def _guess_parts(names: Sequence[str], caption: str) -> dict[str, str]:
@@ -199,7 +230,7 @@ def _are_of_source(
 def _shows_page(address: str, video: str) -> bool:
     """Whether a file is the whole video at a URL, by its name: `<id>.mp4`, `v_<id>.mp4`, `Title [<id>].mp4`."""
     stem = split_ending(video.rpartition("/")[2])[0]
-    ids = YOUTUBE_ID.findall(address)
+    ids = YOUTUBE.findall(address)
     return bool(stem) and (stem in address or any(stem.rstrip("])").endswith(name) for name in ids))
 
 

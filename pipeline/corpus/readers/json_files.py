@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.corpus import LabelRow, find_split, number_repeats, parse_split
-from pipeline.corpus.readers.cells import Columns, LocatedCells, find_columns, holds_cell, look_up
+from pipeline.corpus.readers.cells import Columns, LocatedCells, are_parts, find_columns, holds_cell, look_up
 from pipeline.corpus.readers.classes import read_named_classes
 from pipeline.corpus.readers.table import Table, list_columns, make_table_rows, refuse_numbers
 from pipeline.corpus.text_files import open_text
@@ -155,18 +155,23 @@ def _find_key(rows: Sequence[Row], named: Columns) -> str | None:
 
 
 def list_names(path: Path, content: Any) -> list[str]:
-    """The names of cells in rows, and in their lists of objects; empty if there are no rows.
+    """The names of cells in rows, and in their objects and lists of objects; empty if there are no rows.
 
     Keys of rows are named `KEY`.
     """
+    rows = list_plain_objects(path, content)
+    names = dict.fromkeys(name for row in rows for name in row)
+    cells = ((name, cell[0] if isinstance(cell, list) and cell else cell) for row in rows for name, cell in row.items())
+    inner = (f"{name}.{below}" for name, item in cells if isinstance(item, dict) for below in item)
+    return [*names, *dict.fromkeys(inner)]
+
+
+def list_plain_objects(path: Path, content: Any) -> list[Row]:
+    """The objects of rows as they are, before any columns are known; empty if there are none."""
     try:
-        rows = list_objects(path, content, {"caption": "caption", f"path {{{KEY}}}": KEY})
+        return list_objects(path, content, {"caption": "caption", f"path {{{KEY}}}": KEY})
     except UserError:
         return []
-    names = dict.fromkeys(name for row in rows for name in row)
-    lists = ((name, cell[0]) for row in rows for name, cell in row.items() if isinstance(cell, list) and cell)
-    inner = (f"{name}.{below}" for name, item in lists if isinstance(item, dict) for below in item)
-    return [*names, *dict.fromkeys(inner)]
 
 
 def is_plain(content: Any) -> bool:
@@ -199,14 +204,12 @@ def _find_tables(labels: Path, dataset: DatasetParams) -> list[Table]:
         return [Table(files[0])]
     files = _skip_unlabelled(files, list_columns(dataset.columns))
     splits = {path: split for path in files if (split := find_split(path.stem))}
-    if splits or len(files) != 1:
-        if not splits or len(splits) < len(files):
-            names = ", ".join(path.name for path in files) or "no .json"
-            raise UserError(
-                f"{labels}: holds {names}; name the file in dataset.labels, or the files after their splits"
-            )
-        return [Table(path, split=split) for path, split in splits.items()]
-    return [Table(files[0])]
+    if files and not splits and (len(files) == 1 or are_parts(files)):
+        return [Table(path) for path in files]
+    if not splits or len(splits) < len(files):
+        names = ", ".join(path.name for path in files) or "no .json"
+        raise UserError(f"{labels}: holds {names}; name the file in dataset.labels, or the files after their splits")
+    return [Table(path, split=split) for path, split in splits.items()]
 
 
 def _skip_unlabelled(files: list[Path], named: Columns) -> list[Path]:

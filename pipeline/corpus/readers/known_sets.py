@@ -3,15 +3,14 @@
 A dataset has variants: files differ between releases, and videos may be whole or cut into clips.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
-from pipeline.corpus.readers.json_files import KEY, TRACKED_FOLDER, TRACKED_OBJECTS
+from pipeline.corpus.readers.json_files import KEY
 from pipeline.corpus.readers.set_cells import (
-    blank_placeholders,
+    add_ten_seconds,
     blank_translations,
     choose_commonest,
+    clean_narration,
     count_frames,
     count_listed_frames,
     gather_answers,
@@ -23,10 +22,10 @@ from pipeline.corpus.readers.set_cells import (
     join_narrations,
     leave_negatives,
     mark_ambiguous,
+    name_by_file,
     pair_views,
     reorder_nouns,
     spell_joined,
-    spell_labels,
     split_action,
     split_actions,
     split_descriptions,
@@ -40,60 +39,7 @@ from pipeline.corpus.readers.set_cells import (
     take_source,
     take_whole,
 )
-from pipeline.corpus.readers.table import Change
-
-
-@dataclass(frozen=True, slots=True)
-class Variant:
-    """The values of `dataset` for a variant of a dataset, and how it is recognised."""
-
-    columns: Mapping[str, str | int]  # key of dataset.columns -> column
-    header: tuple[str, ...] = ()  # columns of its files
-    line: str = ""  # for lists without a header: the pattern of lines
-    kind: Literal["table", "json", "lists"] = "table"
-    delimiter: Literal["blank", "comma"] | None = None
-    segments: Mapping[str, Any] = field(default_factory=dict)  # keys of dataset.segments
-    change: Change | None = None
-    classes: tuple[str, ...] = ()  # globs for the file of class names
-    extra: tuple[str, ...] = ()  # other used columns: times that are not of the part, and inputs of `change`
-    captions: tuple[str, ...] = ()  # only used if dataset.columns.caption is one of these
-    splits: str = ""  # a folder with lists of the videos of each split, one per line
-    merge_repeats: bool = False  # merge rows with the same label for the same part
-
-
-def _list_part_variants(video: str) -> tuple[Variant, ...]:
-    """Variants of ActivityNet's structure, an object by video with lists of parts, with the names of each dataset."""
-    parts = (
-        ("annotations.segment", "annotations.label", "annotations.label", spell_labels),  # also THUMOS14 and HACS
-        ("annotations.segment", "annotations.sentence", None, blank_placeholders),  # YouCook2
-        ("timestamps", "sentences", None, blank_placeholders),  # ActivityNet Captions
-    )
-    variants = [
-        Variant(
-            {"path": video, "segment": segment, "caption": caption, "split": "subset"}
-            | ({"category": category} if category else {}),
-            header=(KEY, segment, caption),
-            kind="json",
-            change=change,
-        )
-        for segment, caption, category, change in parts
-    ]
-    spoken = {"path": video, "start": "start", "end": "end", "caption": "text"}  # HowTo100M
-    return (*variants, Variant(spoken, header=(KEY, "start", "end", "text"), kind="json", change=blank_placeholders))
-
-
-def _list_tracked_variants(name: str) -> tuple[Variant, ...]:
-    """Objects tracked in videos that are folders of images; the key `name` identifies the dataset."""
-    return tuple(
-        Variant(
-            {"path": path, "caption": TRACKED_OBJECTS, "category": TRACKED_OBJECTS},
-            (name, TRACKED_FOLDER),
-            kind="json",
-            change=spell_labels,
-        )
-        for path in (f"JPEGImages/{{{TRACKED_FOLDER}}}", f"{{{TRACKED_FOLDER}}}")  # masks may have the same names
-    )
-
+from pipeline.corpus.readers.variants import Variant, list_part_variants, list_piece_variants, list_tracked_variants
 
 CHARADES = ("id", "script", "descriptions", "actions", "length")
 CHARADES_CLASSES = ("Charades_v1_classes.txt", "*classes*.txt")
@@ -103,9 +49,12 @@ GYM_LINE = r"\S+_E_\d+_\d+_A_\d+_\d+(?:\.\w+)?\s+\d+"
 MIRA = ("index", "video_id", "start_frame", "end_frame", "dense_caption", "fps")
 MIRA_TIMES = ("start_frame", "end_frame", "start_timestep", "end_timestep")
 
+HEARD = {"caption": 3, "category": 3, "split": 4, "group": 1}
+HEARD_LINE = r'[\w-]{11},\d+,(?:"[^"]+"|[^,"]+),(?:train|test)'
+
 LISTED: tuple[Literal["json", "table"], ...] = ("json", "table")  # one file of JSON, JSON lines
 MOMENTS_LINE = r"([^,/]+)/[^,]+\.\w+,\1,\d+(?:,\d+)?"
-FILM = r"\d{4}_\S+_\d\d(?:\.\d+){3}-\d\d(?:\.\d+){3}"  # clip names of MPII-MD: film and times
+FILM = r"\d{4}_\S+_\d\d(?:\.\d+){3}-\d\d(?:\.\d+){3}"  # clip names of LSMDC and MPII-MD: film and times
 EXPRESSIONS = (KEY, "expressions", "frames")
 VIDSTG = ("vid", "captions.description", "temporal_gt")
 SHARED = ("video_id", "captions", "keyframe")
@@ -125,7 +74,7 @@ SETS: dict[str, tuple[Variant, ...]] = {
             extra=("fps",),
         ),
     ),
-    "activitynet": (*_list_part_variants("{key}"), *_list_part_variants("v_{key}")),
+    "activitynet": (*list_part_variants("{key}"), *list_part_variants("v_{key}"), *list_piece_variants()),
     "ava": (
         Variant(
             {"path": 1, "start": 2, "caption": 7, "category": 7},
@@ -146,7 +95,7 @@ SETS: dict[str, tuple[Variant, ...]] = {
             splits=".",
         ),
     ),
-    "burst": _list_tracked_variants("seq_name"),
+    "burst": list_tracked_variants("seq_name"),
     "charades": (
         Variant({"path": "id", "caption": "script"}, CHARADES, change=pair_views, captions=("script",)),
         Variant(
@@ -207,6 +156,11 @@ SETS: dict[str, tuple[Variant, ...]] = {
             change=join_narrations,
             extra=("narration_pass_2",),
         ),
+        Variant(  # EgoClip
+            {"path": "video_uid", "start": "clip_start", "end": "clip_end", "caption": "clip_text"},
+            ("video_uid", "clip_start", "clip_end", "clip_text"),
+            change=clean_narration,
+        ),
     ),
     "epic_kitchens": (
         Variant(
@@ -258,12 +212,15 @@ SETS: dict[str, tuple[Variant, ...]] = {
             | {"caption": "label", "category": "label"},
             PIECES,
         ),
+        *list_piece_variants(),
     ),
     "koala36m": (  # before panda70m, whose columns it also has
         Variant({"path": "videoID", "caption": "caption"}, SCORED, change=group_numbered, extra=("timestamp",)),
         Variant({"path": "videoID", "caption": "caption", "segment": "timestamp"}, SCORED, change=take_source),
     ),
-    "lsmdc": (Variant({"path": 1, "caption": 6}, line=r"\S+(?:\t[\d.:]*){4}\t.+", kind="lists", change=group_film),),
+    "lsmdc": (
+        Variant({"path": 1, "caption": 6}, line=rf"{FILM}(?:\t[\d.:]*){{4}}\t.+", kind="lists", change=group_film),
+    ),
     "miradata": (
         Variant({"path": "index", "caption": "dense_caption", "group": "video_id"}, MIRA, extra=MIRA_TIMES),
         Variant(
@@ -277,6 +234,14 @@ SETS: dict[str, tuple[Variant, ...]] = {
         Variant({"path": 1, "caption": 2, "category": 2}, line=MOMENTS_LINE, kind="lists", change=spell_joined),
     ),
     "mpii_md": (Variant({"path": 1, "caption": 2}, line=rf"{FILM}\t.+", kind="lists", change=group_film),),
+    "ms_asl": (
+        Variant(
+            {"path": "url", "start": "start_time", "end": "end_time", "caption": "text", "category": "text"},
+            ("url", "start_time", "end_time", "text", "clean_text"),
+            kind="json",
+            extra=("start", "end"),  # in frames
+        ),
+    ),
     "msr_vtt": (
         Variant(
             {"path": "video_id", "caption": "caption", "split": "split"},
@@ -351,7 +316,7 @@ SETS: dict[str, tuple[Variant, ...]] = {
         for path in ("video_path", "video_id")
         for kind in LISTED
     ),
-    "tao": _list_tracked_variants("name"),
+    "tao": list_tracked_variants("name"),
     "tgif": (Variant({"path": 1, "caption": 2}, line=r"https?://\S+\.gif\t.+", kind="lists", splits="splits"),),
     "thumos14": (
         Variant(
@@ -367,10 +332,21 @@ SETS: dict[str, tuple[Variant, ...]] = {
             classes=("Class Index_Detection.txt", "*[Cc]lass*"),
             extra=("f-init", "f-end"),
         ),
+        Variant(  # a list per class
+            {"path": 1, "start": 2, "end": 3, "caption": 1, "category": 1},
+            line=r"video_(?:validation|test)_\d+(?:\s+\d+(?:\.\d+)?){2}",
+            kind="lists",
+            delimiter="blank",
+            change=name_by_file,
+        ),
     ),
     "vatex": (
         Variant({"path": "videoID", "caption": "enCap"}, CAPTIONED, kind="json", change=group_pieces),
         Variant({"path": "videoID", "caption": "enCap"}, CAPTIONED, kind="json", change=split_piece),
+    ),
+    "vggsound": (
+        Variant({"path": "{1}_{2:06d}", **HEARD}, line=HEARD_LINE, kind="lists", delimiter="comma"),
+        Variant({"path": 1, "start": 2, **HEARD}, line=HEARD_LINE, kind="lists", change=add_ten_seconds),
     ),
     "vidstg": (
         Variant(
@@ -392,5 +368,5 @@ SETS: dict[str, tuple[Variant, ...]] = {
         for kind in LISTED
     ),
     "webvid": (Variant({"path": "videoid", "caption": "name"}, ("videoid", "name", "contentUrl")),),
-    "youtube_vis": _list_tracked_variants("file_names"),
+    "youtube_vis": list_tracked_variants("file_names"),
 }

@@ -10,10 +10,18 @@ class, and `dataset.official_list` selects one of the three splits.
 import csv
 import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path, PurePosixPath
 
-from pipeline.corpus import LabelRow, OfficialSplit, SourceLocation, find_split, make_path_row, number_repeats
+from pipeline.corpus import (
+    LabelRow,
+    OfficialSplit,
+    SourceLocation,
+    find_split,
+    make_path_row,
+    number_repeats,
+    parse_split,
+)
 from pipeline.corpus.readers.cells import DELIMITERS, LocatedCells
 from pipeline.corpus.readers.classes import names_labels, read_classes, read_named_classes, spell_out
 from pipeline.corpus.readers.table import Table, list_columns, list_fields, make_table_rows
@@ -25,8 +33,11 @@ from pipeline.params import ColumnParams, DatasetParams
 ENDINGS = (".txt", ".csv", ".tsv", ".lst", ".list")
 POSITIONS = {"path": 1, "caption": 2}  # of columns that are not set
 BEHIND_ENDING = re.compile(r"(\.\w+)([\t;|, ])")
-NUMBERS = re.compile(r"\d+(?:\s+\d+)*")
+NUMBERS = re.compile(r"\d+(?:\.\d+)?(?:\s+\d+(?:\.\d+)?)*")  # of classes, or times
 COUNTED = re.compile(r"\s*(\S.*?)\s+\d+\s+(\d+)\s*")  # path, number of frames and class, as in mmaction2
+
+OFFICIAL = re.compile(r"split_?0?([123])(?!\d)")
+BY_PATHS = "if folders or names of the videos tell their classes, set dataset.path_pattern: (?P<category>[^/]+)/[^/]+$"
 
 UCF_CLASSES = "classInd.txt"
 HMDB_PARTS: dict[str, OfficialSplit] = {"1": "train", "2": "test"}
@@ -38,17 +49,23 @@ def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
     if not lists:
         detail = "holds no list named after a split" if labels.is_dir() else "no such list"
         raise UserError(f"{labels}: {detail} ({', '.join(ENDINGS)}); see dataset.labels")
+    lists = _choose_official(lists, dataset.official_list)
     classes = read_named_classes(labels, dataset)
     dataset = dataset.model_copy(update={"columns": place_columns(dataset.columns)})
     named = {key: int(position) for key, position in list_columns(dataset.columns).items()}  # also within a pattern
+    numbers = {} if classes else _read_numbers(lists, named, dataset.delimiter)
+    classes = classes or _name_by_folders(named, numbers)
+    if not classes and not names_labels(dataset.path_pattern):
+        numbers = {}  # to be refused
     rows: list[LabelRow] = []
     for path, split in lists.items():
-        cells = read_cells(path, named, dataset.delimiter, numbered=bool(classes))
+        cells = numbers.get(path) or read_cells(path, named, dataset.delimiter, numbered=bool(classes))
         rows += make_table_rows(Table(path, split=split), dataset, named, cells, classes)
+    if numbers and not classes:
+        rows = [row._replace(label="") for row in rows]
     if rows and not any(row.label.strip() for row in rows) and not names_labels(dataset.path_pattern):
         fault = f"no line has a caption, as of {rows[0].video!r}"
-        way = "if folders or names of the videos tell their classes, set dataset.path_pattern: (?P<category>[^/]+)/"
-        raise UserError(f"{labels}: {fault}; {way}")
+        raise UserError(f"{labels}: {fault}; {BY_PATHS}")
     return rows if dataset.columns.id else number_repeats(rows)
 
 
@@ -62,6 +79,51 @@ def find_lists(labels: Path, classes: str | None = None) -> dict[Path, OfficialS
         if split and path.suffix.lower() in ENDINGS and path.name != classes and path.name[0] != ".":
             found[path] = split
     return found
+
+
+def _choose_official(lists: dict[Path, OfficialSplit], wanted: int) -> dict[Path, OfficialSplit]:
+    """Of lists of several official splits, `ucf101_train_split_1_videos.txt`, those of the wanted one; this is printed.
+
+    Together, they would train on what they test on.
+    """
+    numbers = {path: found[1] if (found := OFFICIAL.search(path.stem)) else "" for path in lists}
+    if "" in numbers.values() or len({*numbers.values()}) < 2:
+        return lists
+    names = ", ".join(sorted({*numbers.values()}))
+    print(f"filter: the lists are of the official splits {names}: {wanted} is read, as dataset.official_list says")
+    return {path: split for path, split in lists.items() if numbers[path] == str(wanted)}
+
+
+def _read_numbers(
+    lists: Iterable[Path], named: dict[str, int], delimiter: str | None
+) -> dict[Path, list[LocatedCells]]:
+    """The cells of each list, if all captions are numbers, and some are missing at most; else empty."""
+    index, listed = list(named).index("caption"), {}
+    for path in lists:
+        listed[path] = found = list(read_cells(path, named, delimiter, numbered=True))
+        if not all(cells[index].strip().isdecimal() for _, cells in found if cells[index].strip()):
+            return {}
+    return listed if any(cells[index].strip() for found in listed.values() for _, cells in found) else {}
+
+
+def _name_by_folders(named: Mapping[str, int], listed: Mapping[Path, Sequence[LocatedCells]]) -> dict[str, str]:
+    """Class number -> the folder of its videos, if numbers and folders correspond one to one; else empty.
+
+    `abseiling/a.mp4 0`, as lists for VideoMAE, SlowFast and mmaction2 have it. This is printed.
+    """
+    rows = [dict(zip(named, cells, strict=True)) for located in listed.values() for _, cells in located]
+    pairs = {
+        (row["caption"].strip(), PurePosixPath(row.get("path", "").replace("\\", "/")).parent.name)
+        for row in rows
+        if row["caption"].strip()
+    }
+    numbers, folders = {number for number, _ in pairs}, {folder for _, folder in pairs}
+    if not len(pairs) == len(numbers) == len(folders) > 1 or "" in folders or any(map(parse_split, folders)):
+        return {}
+    names = {str(int(number)): folder for number, folder in sorted(pairs)}
+    number, folder = next(iter(names.items()))
+    print(f"filter: the classes are named after the folders of their videos: {number} is {folder!r}")
+    return names
 
 
 def blank_comments(lines: Sequence[str]) -> list[str]:
@@ -118,10 +180,8 @@ def read_cells(path: Path, named: dict[str, int], delimiter: str | None, *, numb
         row = {key: cells[index - 1] if index <= len(cells) else "" for key, index in named.items()}
         label = row["caption"].strip()
         if NUMBERS.fullmatch(label) and not numbered:
-            detail = (
-                f"line {number} has the number {label!r} for a caption; name the file of class names in dataset.classes"
-            )
-            raise UserError(f"{path}: {detail}")
+            ways = f"name the file of class names in dataset.classes, or {BY_PATHS}"
+            raise UserError(f"{path}: line {number} has the number {label!r} for a caption; {ways}")
         yield f"line {number}", tuple(row.values())
 
 

@@ -70,6 +70,15 @@ def group_pieces(row: Row) -> Row:
     return row | {"group": found[1]} if found else row
 
 
+def name_piece(row: Row) -> Row:
+    """Kinetics' JSON has parts such as [84.0, 94.0], and its clips are called `<id>_000084_000094`."""
+    times = row["segment"]
+    if not isinstance(times, list) or not times or not all(isinstance(time, int | float) for time in times):
+        return spell_labels(row)  # lists of parts, as of ActivityNet
+    name = "_".join([row["path"], *(f"{int(time):06d}" for time in times)])
+    return spell_labels(row) | {"path": name, "segment": None, "group": row["path"]}
+
+
 def split_piece(row: Row) -> Row:
     """VATEX names a part of a video `<id>_000055_000065`."""
     found = PIECE.fullmatch(row["path"])
@@ -121,6 +130,17 @@ def mark_ambiguous(row: Row) -> Row:
     if str(row["caption"]).strip() in ("-1", "Ambiguous"):
         return row | {"fault": "its label marks an action that is ambiguous"}
     return spell_labels(row)
+
+
+def name_by_file(row: Row) -> Row:
+    """THUMOS14's lists have the class in their names, `BaseballPitch_val.txt`."""
+    label = row["file"].rpartition("_")[0]
+    return mark_ambiguous(row | {"caption": label, "category": label})
+
+
+def add_ten_seconds(row: Row) -> Row:
+    """VGGSound has the starts of parts of ten seconds."""
+    return row | {"end": float(row["start"]) + 10} if as_text(row["start"]).isdecimal() else row
 
 
 def leave_negatives(row: Row) -> Row:
@@ -206,9 +226,18 @@ def join_narrations(row: Row) -> Row:
     if not listed:
         return row | {"caption": "", "fault": "nobody has narrated it"}
     times = [one.get("timestamp_sec") for one in listed]
-    texts = [TAG.sub("", str(one.get("narration_text", ""))).strip() for one in listed]
-    captions = ["" if UNSURE.fullmatch(text) else UNSURE.sub("something", text) for text in texts]
-    return row | {"caption": captions, "start": times}
+    return row | {"caption": [_clean_narration(str(one.get("narration_text", ""))) for one in listed], "start": times}
+
+
+def clean_narration(row: Row) -> Row:
+    """EgoClip has a narration of Ego4D in each row."""
+    return row | {"caption": _clean_narration(as_text(row["caption"]))}
+
+
+def _clean_narration(narration: str) -> str:
+    """Without the mark of who acts; empty if it is only unsure."""
+    text = TAG.sub("", narration).strip()
+    return "" if UNSURE.fullmatch(text) else UNSURE.sub("something", text)
 
 
 def take_expressions(row: Row) -> Row:

@@ -11,10 +11,11 @@ from pipeline.corpus import LabelRow, OfficialSplit, find_split, number_repeats,
 from pipeline.corpus.contained import list_videos
 from pipeline.corpus.groups import keep_groups_whole
 from pipeline.corpus.readers import json_files, lists, table
-from pipeline.corpus.readers.cells import FORMATS, LocatedCells, list_column_names, list_tables, read_cells
+from pipeline.corpus.readers.cells import FORMATS, LocatedCells, are_parts, list_column_names, list_tables, read_cells
 from pipeline.corpus.readers.classes import read_classes, read_named_classes
-from pipeline.corpus.readers.known_sets import SETS, Variant
+from pipeline.corpus.readers.known_sets import SETS
 from pipeline.corpus.readers.table import Table
+from pipeline.corpus.readers.variants import Variant
 from pipeline.corpus.text_files import read_start, read_text_lines
 from pipeline.corpus.video_names import ANYWHERE, VideoIndex, split_ending
 from pipeline.errors import UserError
@@ -149,8 +150,7 @@ def _choose_files(name: str, labels: Path, dataset: DatasetParams) -> list[tuple
         return [(labelled[0], "all")]
     splits = {match.source.path: _find_file_split(match.source.path, labels) for match in labelled}
     odd = [path.name for path, split in splits.items() if split is None]
-    parts = {re.sub(r"\d+", "", name) for name in odd}
-    if odd and not (len(odd) == len(splits) and len(parts) == 1):  # not the numbered parts of one table
+    if odd and not (len(odd) == len(splits) and are_parts(list(splits))):
         names = ", ".join(path.name for path in splits)
         raise UserError(f"{labels}: holds {names}; name the file in dataset.labels, or the files after their splits")
     return [(match, splits[match.source.path] or "all") for match in labelled]

@@ -8,7 +8,8 @@ caption per line.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import takewhile
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -34,6 +35,9 @@ VIDEO_LISTS = ("videos.txt", "video.txt")
 CAPTION_LISTS = ("prompts.txt", "prompt.txt", "captions.txt", "caption.txt")
 TEXTS = (".txt", ".caption")
 OF_FOLDERS = {"caption", "captions", "prompt", "text", "description", "instruction", "lang"}  # names of texts
+FACT = re.compile(r"([A-Z][\w ]{0,30}):\s+(\S.*)")
+MEASURE = re.compile(r"\d+(?:\.\d+)?(?: [a-z]+)?")  # 6, 0.36 seconds
+PART = re.compile(r"(?:^|\t)\s*\d+(?:[:.]\d+)*\s*[-\u2013,;\s]\s*\d+(?:[:.]\d+)*(?:[,;\s]|$)")  # two times
 CONFIDENCE = re.compile(r"confidence:\s*[\d.]+\s*")  # of the annotator, in BridgeData
 
 Texts = dict[str, PurePosixPath]  # path without extension -> file
@@ -66,6 +70,7 @@ def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
             make_path_row(path, caption, category, split, location)
             for caption, category in _read_captions(labels, text, dataset)
         ]
+    _refuse_parts(labels, rows)
     return number_repeats(keep_together(rows, [row.location[0] for row in rows]))
 
 
@@ -132,10 +137,33 @@ def _read_captions(labels: Path, text: PurePosixPath | None, dataset: DatasetPar
     """The captions in a text with their category; an empty caption if there are none."""
     if text and text.suffix.lower() == ".json":
         return _read_cells(_read_object(labels / text), dataset)
-    lines = [line for line in read_text_lines(labels / text) if not CONFIDENCE.fullmatch(line)] if text else []
+    lines = read_text(labels / text) if text else []
     if dataset.text_files == "lines":
         return [(line, ONLY_CATEGORY) for line in lines if line.strip()] or [("", ONLY_CATEGORY)]
     return [("\n".join(lines), ONLY_CATEGORY)]
+
+
+def read_text(path: Path) -> list[str]:
+    """The lines of the caption in a text file; none if it only has facts about the video.
+
+    LRS has `Text:  A DOG` and `Conf:  6` before a list of words, LRW has no `Text:`. Such lines count as facts if one
+    of them is a measure, since captions may also be written as `Subject: a dog`.
+    """
+    lines = list(read_text_lines(path))
+    named = [FACT.fullmatch(line.strip()) for line in takewhile(str.strip, lines)]
+    facts = [found.groups() for found in named if found]
+    if len(facts) == len(named) > 1 and any(MEASURE.fullmatch(value) for _, value in facts):
+        return [value for name, value in facts if name.lower() in OF_FOLDERS][:1]
+    return [line for line in lines if not CONFIDENCE.fullmatch(line)]
+
+
+def _refuse_parts(labels: Path, rows: Sequence[LabelRow]) -> None:
+    """Raise UserError if all texts list parts with their times: `12.5 14 run`, as of Audacity, Breakfast and ELAN."""
+    first = next((row for row in rows if row.label.strip()), None)
+    if first and all(map(PART.search, (line for row in rows for line in row.label.splitlines() if line.strip()))):
+        fault = f"lines such as {first.label.splitlines()[0][:80]!r} are parts of videos, no captions"
+        way = "write a table with a path, a start, an end and a caption in each row, and name it in dataset.labels"
+        raise UserError(f"{labels / first.location[0]}: {fault}; {way}")
 
 
 def _read_cells(content: Mapping[str, Any], dataset: DatasetParams) -> list[tuple[str, str]]:

@@ -24,7 +24,14 @@ from pipeline.corpus import (
     parse_split,
     simplify_path,
 )
-from pipeline.corpus.readers.cells import Columns, LocatedCells, list_column_names, list_tables, read_cells
+from pipeline.corpus.readers.cells import (
+    Columns,
+    LocatedCells,
+    are_parts,
+    list_column_names,
+    list_tables,
+    read_cells,
+)
 from pipeline.corpus.readers.classes import find_name, number_names, read_named_classes, spell_out
 from pipeline.corpus.segments import list_parts, parse_list
 from pipeline.corpus.video_names import ANYWHERE, shorten_page, starts_elsewhere
@@ -68,8 +75,8 @@ def _find_tables(labels: Path, dataset: DatasetParams) -> list[Table]:
         return [Table(labels)]
     tables = _skip_unlabelled([path for path in list_tables(labels) if path.name != dataset.classes], dataset)
     splits = {path: split for path in tables if (split := find_split(path.stem))}
-    if len(tables) == 1 and not splits:
-        return [Table(tables[0])]
+    if tables and not splits and (len(tables) == 1 or are_parts(tables)):
+        return [Table(path) for path in tables]
     if not tables or len(splits) < len(tables):
         odd = next((path.name for path in tables if path not in splits), "no table")
         raise UserError(f"{labels}: holds {odd}, but a folder of tables has one per split, named {SPLIT_NAMES}")
@@ -126,7 +133,8 @@ def make_table_rows(
     """The rows of a table's cells; a cell with several captions or parts gives a row for each.
 
     With `classes`, captions are class numbers, and class names are the categories unless another column is set.
-    `change` is called with the cells by key, including the complete path, before they are parsed.
+    `change` is called with the cells by key, including the complete path and the name of the file, before they are
+    parsed.
     """
     fields = list_fields(dataset.columns.path)
     for number, (where, cells) in enumerate(listed):
@@ -136,7 +144,9 @@ def make_table_rows(
         whole = _fill_path(row, str(dataset.columns.path), fields, table, where) if fields else row.get("path")
         # Samples may name their videos in lists, usually of one.
         row["path"] = as_text(whole[0] if isinstance(whole, list) and len(whole) == 1 else whole)
-        yield from _label_parts(change(row) if change else row, table, where, dataset, classes)
+        if change:
+            row = change(row | {"file": table.path.stem})
+        yield from _label_parts(row, table, where, dataset, classes)
 
 
 def _refuse_objects(cell: Any, table: Table, dataset: DatasetParams, where: str) -> None:

@@ -19,6 +19,7 @@ CASES = {
     "charades.txt": "c001 Apply\nc002 Archery\n",
     "code.json": {"a1": "Apply", "a2": "Archery"},
     "ssv2.json": {"Apply": "1", "Archery": "2"},
+    "slowfast.json": {'"Apply"': 1, "Archery": 2},
     "numbers.json": {"1": "Apply", "2": "Archery"},
     "vocab.json": [["none"], ["Apply"], ["Archery"]],
 }

@@ -99,6 +99,11 @@ def test_groups_and_splits_may_be_columns_and_other_columns_are_refused(tmp_path
         ("Encord", "export.json", [{"label_hash": "x", "data_title": "a.mp4", "data_units": {}}]),
         ("Supervisely", "a.mp4.json", {"tags": [], "objects": [], "frames": [], "framesCount": 50}),
         ("Supervisely", "key_id_map.json", {"tags": {}, "objects": {}, "figures": {}, "videos": {}}),
+        ("SuperAnnotate", "a.mp4.json", {"metadata": {"name": "a.mp4"}, "instances": [], "tags": []}),
+        ("Dataloop", "a.json", {"filename": "/a.mp4", "annotations": [], "annotationsCount": 0}),
+        ("Kili", "a.json", [{"content": "https://host/a.mp4", "externalId": "a.mp4", "labels": []}]),
+        ("Scale", "tasks.json", [{"task_id": "x", "params": {"attachment": "a.mp4"}, "response": {}}]),
+        ("VoTT", "a-export.json", {"name": "a", "videoSettings": {}, "tags": [], "assets": {}}),
         ("Labelbox", "export.ndjson", {"data_row": {"external_id": "a.mp4"}, "projects": {}}),
     ],
 )

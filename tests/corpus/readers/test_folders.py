@@ -32,6 +32,8 @@ def fill(folder, *files):
         ("doing push-ups", "doing push-ups"),
         ("pushing-something-up", "pushing something up"),
         ("BMXRiding", "bmx riding"),
+        ("Cook.Cleandishes", "cook cleandishes"),
+        ("v1.2", "v1.2"),
         ("TV", "tv"),
         ("Level2Jump", "level2 jump"),
         ("élan_vital", "élan vital"),

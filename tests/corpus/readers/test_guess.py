@@ -73,6 +73,17 @@ def seen(file, content, **columns):
             "VIDEO_NAME\tSTART_REALIGNED\tEND_REALIGNED\tSENTENCE\nv\t1\t2\tHi\n",
             [("**/v", "Hi", "all", "all", (1.0, 2.0))],
         ),
+        # What else is called by a name that seldom means a caption, or contains names of videos.
+        ("x.csv", ",video_name,tag\n0,v.avi,YoYo\n", [("**/v.avi", "YoYo", "YoYo", "all", WHOLE)]),
+        ("x.csv", "id|folder|annotation\nab|ab/1/*.png|SNOW\n", [("**/ab", "SNOW", "all", "all", WHOLE)]),
+        ("x.csv", "id,caption,media_path\n1,A dog,s/a.mp4\n", [("**/s/a.mp4", "A dog", "all", "all", WHOLE)]),
+        (
+            "x.json",
+            [{"caption": "A dog", "media_path": "s/a.mp4", "url": "https://host/x.mp4"}],
+            [("**/s/a.mp4", "A dog", "all", "all", WHOLE)],
+        ),
+        ("x.csv", "key,caption\n01,A dog\n", [("**/01", "A dog", "all", "all", WHOLE)]),
+        ("x.json", {"1": {"said": {"label": "run"}, "cut": "a.mp4"}}, [("**/1", "run", "run", "all", WHOLE)]),
         # BDD100K names its videos beside lists of what is in them, which have ids of their own.
         (
             "x.json",

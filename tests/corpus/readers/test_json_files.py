@@ -203,3 +203,18 @@ def test_lists_under_the_names_of_splits_have_these_splits(tmp_path, kind):
 def test_ids_that_are_lists_are_no_traceback(tmp_path):
     content = {"videos": [{"video_id": ["a"]}], "sentences": [{"video_id": ["a"], "caption": "A dog"}]}
     assert seen(tmp_path / "x.json", content, path="video_id", id="video_id")[0][1] == "A dog"
+
+
+def test_a_name_leads_through_lists_in_lists(tmp_path):
+    queries = [{"text": "a dog", "at": [1, 2]}, {"text": "a cat", "at": [3, 4]}]
+    others = [{"queries": queries[:1]}, {"queries": [{"text": "a bird", "at": [5, 6]}]}]
+    content = [{"path": "a.mp4", "clips": [{"notes": [{"queries": queries}]}, {"notes": others}]}]
+    names = {"caption": "clips.notes.queries.text", "segment": "clips.notes.queries.at"}
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    rows = read_rows(tmp_path / "a.json", reading("json", tmp_path / "a.json", **names))
+    assert [(row.label, tuple(row.segment)) for row in rows] == [
+        ("a dog", (1, 2)),
+        ("a cat", (3, 4)),
+        ("a dog", (1, 2)),
+        ("a bird", (5, 6)),
+    ]

@@ -106,3 +106,30 @@ def test_hacs_labels_pieces_without_the_action_too(place):
     assert faults("hacs", labels) == [
         ("v_NUdji_CqvcY@00077.500-00079.500", "its label says that the action is not seen")
     ]
+
+
+def test_thumos14_has_a_list_of_parts_for_each_class(place):
+    files = {
+        "BaseballPitch_val.txt": "video_validation_0000266  72.8 76.4\r\nvideo_validation_0000681 44.0 50.9\r\n",
+        "Ambiguous_val.txt": "video_validation_0000266  1 2\n",
+        "BaseballPitch_test.txt": "video_test_0000324  1.5 2\n",
+    }
+    label = ("baseball pitch", "BaseballPitch")
+    assert seen("thumos14", place(files)) == [
+        ("video_test_0000324", *label, "test", (1.5, 2.0), ""),
+        ("video_validation_0000266", *label, "train", (72.8, 76.4), ""),
+        ("video_validation_0000681", *label, "train", (44.0, 50.9), ""),
+    ]
+    assert faults("thumos14", place(files)) == [
+        ("video_validation_0000266@00001.000-00002.000", "its label marks an action that is ambiguous")
+    ]
+
+
+@pytest.mark.parametrize(("video", "name", "part"), [("{}_000030", "{}_000030", WHOLE), ("{}", "{}", (30.0, 40.0))])
+def test_vggsound_has_the_starts_of_ten_seconds(place, video, name, part):
+    lines = '--0PQM4-hqg,30,"waterfall, burbling",train\n---g-f_I2yQ,1,people marching,test\n'
+    first = "--0PQM4-hqg"
+    label = "waterfall, burbling"
+    assert seen("vggsound", place({"vggsound.csv": lines}, [f"{video.format(first)}.mp4"]))[0] == (
+        *(name.format(first), label, label, "train", part, first),
+    )

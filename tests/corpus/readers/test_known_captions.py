@@ -6,6 +6,7 @@ import pytest
 from set_labels import WHOLE, faults, section, seen
 
 from pipeline.corpus.readers import read_rows
+from pipeline.corpus.readers.set_reader import detect_set
 
 
 def test_msr_vtt_is_read_from_its_json_and_from_its_lists(place, capsys):
@@ -270,3 +271,33 @@ def test_phoenix_has_pipes_and_folders_of_pictures(place):
         ("01_dev-0", "am tag , regen .", "all", "validation", WHOLE, ""),
         ("01_train-0", "am tag , regen .", "all", "train", WHOLE, ""),
     ]
+
+
+def test_egoclip_has_a_narration_of_ego4d_in_each_row(place):
+    header = "video_uid\tvideo_dur\tnarration_source\tclip_start\tclip_end\tclip_text\ttag_verb\n"
+    text = "ab\t9.0\tnarration_pass_1\t2.5\t4.0\t#C C picks a #unsure\t[1]\n"
+    assert seen("ego4d", place({"egoclip.csv": header + text})) == [
+        ("ab", "picks something", "all", "all", (2.5, 4.0), "")
+    ]
+
+
+def test_ms_asl_has_pages_of_videos_with_times_in_seconds(place, capsys):
+    row = {
+        "url": "https://www.youtube.com/watch?v=C37R_Ix8-qs",
+        "start_time": 1.5,
+        "end_time": 3,
+        "start": 45,
+        "end": 90,
+    }
+    row |= {"org_text": "match [light]", "clean_text": "match", "text": "match", "file": "match light", "label": 830}
+    files = {"MSASL_train.json": [row], "MSASL_val.json": [row], "MSASL_classes.json": ["hello"]}
+    labels = place(files, ["C37R_Ix8-qs.mp4"])
+    assert seen("ms_asl", labels) == [
+        ("C37R_Ix8-qs", "match", "match", split, (1.5, 3.0), "") for split in ("train", "validation")
+    ]
+    assert "look like parts" not in capsys.readouterr().err
+
+
+def test_a_table_of_times_is_not_mistaken_for_lsmdc(place):
+    line = "default\t\t00:00:01.200\t1.2\t00:00:03.400\t3.4\twave\n"  # as ELAN exports
+    assert detect_set(place({"a.txt": line})) is None

@@ -63,6 +63,18 @@ def test_parts_of_kinetics_without_labels_are_skipped_and_k700_says_validate(pla
         seen("kinetics", labels / "test.csv")
 
 
+@pytest.mark.parametrize(("video", "name", "part"), [("train/{}_000417_000427", "{}_000417_000427", WHOLE),
+                                                     ("train/{}", "{}", (417.0, 427.0))])  # fmt: skip
+def test_kinetics_has_an_object_per_video_as_json(place, video, name, part):
+    video_id = "-abcdefghij"
+    one = {"label": "playing American football", "segment": [417.0, 427.0]}
+    facts = {"annotations": one, "duration": 10.0, "subset": "train", "url": "https://www.youtube.com/watch?v=x"}
+    labels = place({"train.json": {video_id: facts, "0wR5jVB-WPk": facts}}, [f"{video.format(video_id)}.mp4"])
+    label = ("playing american football", "playing American football")
+    group = video_id if part == WHOLE else ""
+    assert seen("kinetics", labels)[0] == (name.format(video_id), *label, "all", part, group)
+
+
 def test_one_split_alone_is_divided_and_a_group_in_two_splits_is_none(place, capsys):
     header = "label,youtube_id,time_start,time_end,split\n"
     labels = place({"val.csv": header + "yoga,aaaaaaaaaaa,1,11,val\nyoga,aaaaaaaaaaa,21,31,val\n"})

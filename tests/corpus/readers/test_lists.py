@@ -117,6 +117,48 @@ def test_mmaction2_lists_hold_class_numbers(tmp_path, index):
     ]
 
 
+def test_numbers_are_named_by_the_folders_that_they_correspond_to(tmp_path, capsys):
+    write(tmp_path, "train.csv", "/data/k400/train/fly kite/a b.mp4 0\n/data/k400/train/yoga/c.mp4 1\n")
+    write(tmp_path, "val.csv", "D:\\k400\\val\\yoga\\d.mp4 1\n/data/k400/val/e.mp4\n")  # the last has no class
+    assert seen(tmp_path) == [
+        ("/data/k400/train/fly kite/a b.mp4", "fly kite", "fly kite", "train"),
+        ("/data/k400/train/yoga/c.mp4", "yoga", "yoga", "train"),
+        ("D:\\k400\\val\\yoga\\d.mp4", "yoga", "yoga", "validation"),
+        ("/data/k400/val/e.mp4", "", "all", "validation"),
+    ]
+    assert "named after the folders of their videos: 0 is 'fly kite'" in capsys.readouterr().out
+    for other in ("x/e.mp4 1\n", "yoga/e.mp4 2\n"):  # a class in two folders, two classes in a folder
+        write(tmp_path, "val.csv", other)
+        with pytest.raises(UserError, match=r"train\.csv: line 1 has the number '0' .*, set dataset\.path_pattern"):
+            seen(tmp_path)
+    write(tmp_path, "train.csv", "train/a.mp4 0\n")
+    write(tmp_path, "val.csv", "val/b.mp4 1\n")  # folders of splits are no classes
+    with pytest.raises(UserError, match="has the number '0' for a caption"):
+        seen(tmp_path)
+
+
+def test_times_are_no_captions(tmp_path):
+    path = write(tmp_path, "Diving_val.txt", "one  72.8 76.4\ntwo 1 2\n")
+    with pytest.raises(UserError, match=r"line 1 has the number '72\.8 76\.4' for a caption"):
+        seen(path)
+
+
+def test_folders_in_a_pattern_name_the_classes_in_place_of_numbers(tmp_path):
+    path = write(tmp_path, "train.csv", "k/yoga/a.mp4,0\nk/yoga/b.mp4,1\n")
+    dataset = reading("lists", path).model_copy(update={"path_pattern": "(?P<category>[^/]+)/[^/]+$"})
+    assert [(row.label, row.template) for row in read_rows(path, dataset)] == [("yoga", "yoga")] * 2
+
+
+@pytest.mark.parametrize("part", ["split_{}_rawframes", "split{}", "split_0{}"])
+def test_lists_of_several_official_splits_are_not_mixed(tmp_path, capsys, part):
+    for number, group in ((1, "a"), (2, "b"), (3, "c")):
+        for split in ("train", "val"):
+            write(tmp_path, f"ucf101_{split}_{part.format(number)}.txt", f"{group}_{split}.mp4 jumping\n")
+    dataset = reading("lists", tmp_path).model_copy(update={"official_list": 2})
+    assert [row.video for row in read_rows(tmp_path, dataset)] == ["b_train.mp4", "b_val.mp4"]
+    assert "of the official splits 1, 2, 3: 2 is read" in capsys.readouterr().out
+
+
 def test_more_columns_than_wanted_are_skipped(tmp_path):
     path = write(tmp_path, "trainingSet.csv", "jumping/a.mp4,jumping,3,0\n")
     assert seen(path, category=2) == [("jumping/a.mp4", "jumping", "jumping", "all")]

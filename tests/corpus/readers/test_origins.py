@@ -26,6 +26,12 @@ def test_clips_of_one_source_in_folders_of_classes_are_a_group(tmp_path, capsys)
     assert set(groups(tmp_path / "kinetics", dict.fromkeys(KINETICS, "v")).values()) == {"-abcdefghij", "0wR5jVB-WPk"}
 
 
+def test_clips_that_video2dataset_cut_from_one_video_are_a_group(tmp_path):
+    names = ["000000012_00000.mp4", "000000012_00001.mp4", "000000013_00000.mp4"]
+    files = dict.fromkeys(names, "v") | {name.replace(".mp4", ".txt"): "a dog" for name in names}
+    assert groups(tmp_path, files, "sidecar") == {name: name[:9] for name in names}
+
+
 @pytest.mark.parametrize(
     ("name", "film"),
     [

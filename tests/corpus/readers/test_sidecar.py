@@ -190,3 +190,53 @@ def test_a_video_without_a_caption_says_where_one_is_missed(tmp_path):
         ("b.mp4", "unusable_label", "no caption: b.mp4"),
         ("c.mp4", "unusable_label", "label '...', template 'all'"),
     ]
+
+
+LRS = "Text:  A DOG RUNS\nConf:  6\n\nWORD START END ASDSCORE\nA 0.1 0.2 3.1\n"
+LRW = "Disk reference: 5535\nChannel: BBC One\nDuration: 0.36 seconds\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "captions"),
+    [
+        (LRS, ["A DOG RUNS"]),
+        (LRS.replace("\n", "\r\n"), ["A DOG RUNS"]),
+        (LRW, [""]),
+        ("Subject: a dog\nAction: it runs", ["Subject: a dog\nAction: it runs"]),
+        ("Take: 5", ["Take: 5"]),
+        ("A dog runs\nDuration: 5", ["A dog runs\nDuration: 5"]),
+    ],
+)
+def test_facts_about_a_video_are_no_caption(tmp_path, text, captions):
+    write(tmp_path, {"a.mp4": "v", "a.txt": text})
+    assert [row[1] for row in seen(tmp_path)] == captions
+
+
+def test_folders_of_words_with_facts_beside_their_videos_are_classes(tmp_path, capsys):
+    names = [f"{word}/{split}/{word}_00001" for word in ("ABOUT", "AFTER") for split in ("train", "val")]
+    write(tmp_path, {f"{name}.mp4": "v" for name in names} | {f"{name}.txt": LRW for name in names})
+    rows = read_rows(tmp_path, reading("auto", tmp_path))
+    assert [(row.label, row.official_split) for row in rows if row.video.endswith(".mp4")] == [
+        ("about", "train"),
+        ("about", "validation"),
+        ("after", "train"),
+        ("after", "validation"),
+    ]
+    assert "as folders: " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "1-30 SIL\n31-150 take_cup\n",  # Breakfast
+        "53314 53824 cut\n",  # 50 Salads
+        "1.200000\t3.400000\twave\r\n5.0\t6.0\trun\r\n",  # Audacity
+        "default\t\t00:00:01.200\t1.2\t00:00:03.400\t3.4\twave\n",  # ELAN
+    ],
+)
+def test_lists_of_parts_are_no_captions(tmp_path, lines):
+    write(tmp_path, {"a.mp4": "v", "a.txt": lines})
+    with pytest.raises(UserError, match=r"a\.txt: lines such as '.*' are parts of videos, no captions; write a table"):
+        seen(tmp_path)
+    write(tmp_path, {"b.mp4": "v", "b.txt": "3 dogs"})
+    assert len(seen(tmp_path)) == 2
