@@ -18,6 +18,9 @@ for _module in (
     "stages.report_run",
     "stages.export_onnx",
     "onnxruntime",
+    "onnxscript.optimizer",
+    "onnxscript.rewriter",
+    "torch.onnx._internal.exporter._core",
     "dvc.cli",
     "dvc.repo.reproduce",
 ):

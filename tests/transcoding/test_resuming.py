@@ -50,6 +50,13 @@ def unfinished(dataset, tmp_path_factory):
     return state
 
 
+@pytest.fixture(scope="module")
+def many(tmp_path_factory):
+    """Those videos and a list of 1500 clips of them, enough to be stopped often; and what an undisturbed run makes."""
+    dataset = repeated(draw_dataset(tmp_path_factory.mktemp("many")), 150)
+    return dataset, transcode(dataset, tmp_path_factory.mktemp("undisturbed") / "out", 2)
+
+
 @pytest.fixture
 def stopped(dataset, unfinished, tmp_path):
     """A copy of that state under the name that a run over the true list has."""
@@ -104,8 +111,8 @@ def test_other_params_or_other_clips_do_not_share_a_state(dataset, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("whole_tree", [True, False])
-def test_a_stage_killed_ten_times_ends_with_the_same_bytes(tmp_path, root, tree, whole_tree):
-    dataset = repeated(draw_dataset(tmp_path), 150)
+def test_a_stage_killed_ten_times_ends_with_the_same_bytes(many, tmp_path, root, tree, whole_tree):
+    dataset, expected = many
     tree["transcode"], tree["clip"], tree["compute"]["workers"] = OPTIONS.model_dump(), SHAPE.model_dump(), 2
     (tmp_path / "params.yaml").write_text(json.dumps(tree))
     paths = ["--videos", dataset / "videos", "--labels", dataset / "labels", "--out", tmp_path / "out"]
@@ -132,7 +139,7 @@ def test_a_stage_killed_ten_times_ends_with_the_same_bytes(tmp_path, root, tree,
     assert finished() >= KILLS
     run_until((tmp_path / "out").exists)  # while the shards are handed over, or nearly
     subprocess.run(command, check=True, **options)
-    assert contents(tmp_path / "out") == transcode(dataset, tmp_path / "undisturbed", 2)
+    assert contents(tmp_path / "out") == expected
     assert list(tmp_path.glob(".dvc/tmp/state/transcode-*")) == []
 
 
