@@ -80,12 +80,12 @@ def read_signature(media: Media, trusted: Path | None) -> Signature:
             state, tree = reader.get_validation_state(), json.loads(reader.json())
     except c2pa.C2paError as error:
         return Signature("nobody", False, False, (first_line(error),), None)
-    manifest = tree["manifests"][tree["active_manifest"]]
+    manifest = tree["manifests"].get(tree["active_manifest"], {})  # the reader leaves out one that it cannot parse
     names = manifest.get("signature_info") or {}
     signer = (
         ", ".join(names[key] for key in ("common_name", "issuer") if names.get(key)) or "a certificate without names"
     )
-    facts = [one["data"] for one in manifest["assertions"] if one["label"] == FACTS]
+    facts = [one["data"] for one in manifest.get("assertions", []) if one["label"] == FACTS]
     codes = [status["code"] for status in tree.get("validation_status") or []]
     problems = tuple(code for code in codes if code != "signingCredential.untrusted")
     return Signature(signer, state in (TRUSTED, VALID), state == TRUSTED, problems, facts[0] if facts else None)

@@ -143,6 +143,16 @@ def test_a_bit_in_a_manifest_shows(capsys, ours):
     assert set(found(capsys, "shown", quick=True)) == {f"0.{kind}" for kind in KINDS}
 
 
+def test_a_manifest_that_cannot_be_parsed_is_an_invalid_signature(capsys, ours):
+    sign(Path("made/0.png"), Path("shown/0.png"), ours.chain, ours.key)
+    whole = Path("shown/0.png").read_bytes()
+    start = whole.index(b"org.t2v.provenance") + 60  # in the provenance itself
+    for place in range(start, start + 200, 20):
+        Path(f"shown/{place}.png").write_bytes(whole[:place] + b"\xff" + whole[place + 1 :])
+    invalid = {name: line for name, line in found(capsys, "shown", quick=True).items() if "signature is invalid" in line}
+    assert len(invalid) == 10
+
+
 def test_what_cannot_be_signed_is_refused_in_one_message(ours, theirs, tmp_path):
     old = make_signer(tmp_path / "old", "Old", days=(-30, -1))
     file = Path("made/0.png")
