@@ -153,7 +153,7 @@ def _fetch_revision(name: str, folder: Path) -> "Run":
 
     folder.mkdir(parents=True)
     with _explain_absence(name, "not a folder, nor a revision or experiment whose outputs are in the cache") as within:
-        files = DVCFileSystem(rev=name)
+        files = DVCFileSystem(rev=name, subrepos=True)  # shows a project in a sub-folder of the repository
         for product in FETCHED:
             if files.exists(f"{within}data/{product}"):
                 files.get(f"{within}data/{product}", str(folder / "data" / product), recursive=True)

@@ -9,8 +9,9 @@ from projects import Project
 from typer.testing import CliRunner
 
 from pipeline.cli import app
+from pipeline.cli.runs import open_runs
 from pipeline.errors import UserError
-from pipeline.evaluation.intervals import REMEDY
+from pipeline.evaluation.intervals import REMEDY, read_figures
 from pipeline.files import write_json
 
 A = {
@@ -88,6 +89,8 @@ def test_revisions_and_experiments_are_read_from_the_cache(tmp_path, monkeypatch
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(project.folder)
     assert "1 of 2 differences are significant" in compare("HEAD", "exp-b")[0]
+    (fetched,) = open_runs(["exp-b"], tmp_path / "fetched")
+    assert read_figures(fetched.folders.evaluation / "intervals.json")["joint_accuracy"].value == 0.9
     with pytest.raises(UserError, match="exp-c: not a file or folder, nor a revision or experiment"):
         compare("HEAD", "exp-c")
     clone = project.clone(tmp_path / "clone")  # without the cache
