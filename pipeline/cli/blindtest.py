@@ -108,12 +108,19 @@ def _read_sheet(path: Path) -> list[Answer]:
     if len(data) > LONGEST:
         raise UserError(f"{path}: larger than {LONGEST // 1_000_000} MB, so not an answer sheet")
     try:
-        rows = list(csv.reader(io.StringIO(data.decode("utf-8-sig"), newline=""), strict=True))
-    except (UnicodeDecodeError, csv.Error) as error:
+        text = data.decode("utf-8-sig")
+        separator = (
+            ";" if text.startswith(";".join(COLUMNS)) else ","
+        )  # of spreadsheets where a comma is the decimal point
+        rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True))
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not UTF-8 ({error}); save it as CSV UTF-8, or save the answers again") from None
+    except csv.Error as error:
         raise UserError(f"{path}: not a CSV table ({error}); save the answers again") from None
     if not rows or rows[0] != COLUMNS:
         raise UserError(f"{path}, line 1: must name the columns {','.join(COLUMNS)}; save the answers again")
-    return [_read_answer(row, f"{path}, line {line}") for line, row in enumerate(rows[1:], 2) if row]
+    # A spreadsheet writes cells for rows that were emptied, too.
+    return [_read_answer(row, f"{path}, line {line}") for line, row in enumerate(rows[1:], 2) if any(row)]
 
 
 def _read_answer(row: list[str], where: str) -> Answer:

@@ -122,7 +122,8 @@ def test_figures_are_printed_for_machines_with_those_of_the_judges_beside(tmp_pa
         (f"{HEADER}\nabc,ann,1,left,left\nabc,bob,1,right,right\n", "line 3: says that the real clip of pair 1"),
         (f"{HEADER}\nabc,ann,1,left,left\nxyz,ann,2,right,right\n", "line 3: of test xyz"),
         (f'{HEADER}\n"abc,ann\n', "not a CSV table"),
-        ("\xff\xfe\x00", "not a CSV table"),
+        ("\xff\xfe\x00", "not UTF-8"),
+        (f"{HEADER}\nabc,Ren\xe9,1,left,left\n", "save it as CSV UTF-8"),
     ],
 )
 def test_a_bad_sheet_is_refused_by_file_and_line(tmp_path, text, told):
@@ -132,6 +133,17 @@ def test_a_bad_sheet_is_refused_by_file_and_line(tmp_path, text, told):
         read_sheets([path])
     assert told in str(error.value)
     assert str(path) in str(error.value)
+
+
+@pytest.mark.parametrize("separator", [",", ";"])
+def test_a_sheet_that_a_spreadsheet_saved_again_is_read(tmp_path, separator):
+    sheet = write_sheet(tmp_path / "a.csv", "René", 15)
+    lines = [*sheet.read_text(encoding="utf-8").splitlines(), ",,,,"]
+    sheet.write_text("\r\n".join(lines).replace(",", separator), encoding="utf-8-sig")
+    assert {name: figure.value for name, figure in measure_people(read_sheets([sheet])).items()} == {
+        "René": 0.75,
+        EVERYONE: 0.75,
+    }
 
 
 def test_an_absent_sheet_is_told(tmp_path):
