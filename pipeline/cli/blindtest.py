@@ -109,9 +109,8 @@ def _read_sheet(path: Path) -> list[Answer]:
         raise UserError(f"{path}: larger than {LONGEST // 1_000_000} MB, so not an answer sheet")
     try:
         text = data.decode("utf-8-sig")
-        separator = (
-            ";" if text.startswith(";".join(COLUMNS)) else ","
-        )  # of spreadsheets where a comma is the decimal point
+        # A spreadsheet writes semicolons where the comma is the decimal sign.
+        separator = ";" if text.startswith(";".join(COLUMNS)) else ","
         rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True))
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not UTF-8 ({error}); save it as CSV UTF-8, or save the answers again") from None

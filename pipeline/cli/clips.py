@@ -271,14 +271,12 @@ def inspect(
 
 @app.command()
 def duplicates(
-    sheet: Annotated[
-        Path | None, typer.Argument(metavar="OUT.png", help="PNG file to write the nearest pairs to")
-    ] = None,
     data: Annotated[Path, typer.Option(help="folder with labels and clips")] = Path("data"),
+    sheet: Annotated[Path | None, typer.Option(help="PNG file to draw the nearest pairs to")] = None,
 ) -> None:
     """Count the unseen clips that have a near-duplicate among the training clips, and show the nearest pairs.
 
-    Example: t2v clips duplicates
+    Example: t2v clips duplicates --sheet pairs.png
     """
     _require_png(sheet)
     shards, labels = ShardReader(data / "clips"), read_labels(data / "labels")

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pipeline.sweeping.differences import MetricDifferences, Spread
 
 SHOWN = ("joint_accuracy", "motion_direction", "frechet", "density", "recall", "discriminator_gap")
+TRADED = ("density", "recall")  # fidelity and diversity
 MAX_PAIRS = 6  # of a metric, in its line
 MIN_P_VALUE = 0.001  # smaller p-values are shown as less than this
 
@@ -58,8 +59,8 @@ class SweepResults:
 def report(
     name: Annotated[str, typer.Argument(help="name of the sweep, which is that of its folder in runs/sweeps")],
     metric: Annotated[list[str] | None, typer.Option(help="metric to show; may be given several times")] = None,
-    fidelity: Annotated[str, typer.Option(help="fidelity metric of the trade-off, larger is better")] = "density",
-    diversity: Annotated[str, typer.Option(help="diversity metric of the trade-off, larger is better")] = "recall",
+    fidelity: Annotated[str, typer.Option(help="fidelity metric of the trade-off, larger is better")] = TRADED[0],
+    diversity: Annotated[str, typer.Option(help="diversity metric of the trade-off, larger is better")] = TRADED[1],
     out: Annotated[Path | None, typer.Option(help="plot curves and the trade-off to this .svg or .png file")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print the result as JSON")] = False,
 ) -> None:
@@ -72,6 +73,9 @@ def report(
     """
     if out and out.suffix.lower() not in (".svg", ".png"):
         raise UserError(f"{out}: must end with .svg or .png")
+    for option, axis in (("fidelity", fidelity), ("diversity", diversity)):
+        if axis not in TRADED:
+            _require_rising(option, axis)
     results = read_results(name, (fidelity, diversity))
     shown = metric or [one for one in SHOWN if one in results.metrics]
     for one in [*(metric or ()), *(one for one in (fidelity, diversity) if one not in SHOWN)]:
@@ -83,6 +87,17 @@ def report(
         print(json.dumps(_plain(results), indent=2, ensure_ascii=False))
     else:
         _show(results, shown, f"{fidelity} and {diversity}")
+
+
+def _require_rising(option: str, metric: str) -> None:
+    """Raise UserError for a metric whose best point the Pareto front would leave out."""
+    from pipeline.page.texts import describe_metric  # takes seconds
+
+    if "Lower is better" in describe_metric(metric).meaning:
+        raise UserError(
+            f"--{option} {metric}: lower values of it are better, and the trade-off is between metrics whose larger "
+            f"values are; `--metric {metric}` shows it"
+        )
 
 
 def read_results(name: str, axes_of_front: tuple[str, str]) -> SweepResults:

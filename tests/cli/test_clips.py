@@ -288,7 +288,7 @@ def test_unseen_clips_are_shown_beside_the_training_clips_that_they_repeat(data,
     labels = [UP, replace(DOWN, id="2"), replace(UP, id="3", split="judge"), replace(UP, id="4", split="test")]
     write_table(data / "labels" / "clips.parquet", Clip, labels)  # 4 shows what 1 does
     sign(data / "clips")
-    told = duplicates(tmp_path / "pairs.png", "--data", data).stdout
+    told = duplicates("--sheet", tmp_path / "pairs.png", "--data", data).stdout
     assert told.startswith("1 of 1 clips of test have a near-duplicate in train\n")
     assert told.splitlines()[-1].split() == ["0.000", "4", "test", "1", "train"]
     with Image.open(tmp_path / "pairs.png") as picture:
@@ -306,7 +306,7 @@ def count_places(picture, part):
 
 def test_clips_that_nobody_has_trained_on_are_not_shown(data, tmp_path):
     sign(data / "clips")
-    told = duplicates(tmp_path / "pairs.png", "--data", data).stdout
+    told = duplicates("--sheet", tmp_path / "pairs.png", "--data", data).stdout
     assert told == "no clip of val or test has a near-duplicate in train\n"
     assert not (tmp_path / "pairs.png").exists()
 
@@ -318,4 +318,6 @@ def test_signatures_that_are_absent_or_of_other_clips_are_refused(data):
     with pytest.raises(UserError, match="does not match the shards; run `dvc repro -f transcode`"):
         CliRunner().invoke(app, ["clips", "duplicates", "--data", str(data)], catch_exceptions=False)
     with pytest.raises(UserError, match=r"must end with \.png"):
-        CliRunner().invoke(app, ["clips", "duplicates", "a.jpg", "--data", str(data)], catch_exceptions=False)
+        CliRunner().invoke(
+            app, ["clips", "duplicates", "--sheet", "a.jpg", "--data", str(data)], catch_exceptions=False
+        )
