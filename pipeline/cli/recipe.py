@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from shlex import quote
 from types import MappingProxyType
 from typing import Annotated, Any
 
@@ -91,7 +92,8 @@ def write(
         temporary.write_text(text, encoding="utf-8")
     gone = f"; your comments at {', '.join(homeless)} were removed with their keys" if homeless else ""
     yours = f" with your {', '.join(kept)}" if kept else ""
-    print(f"{to}: {name}{yours}; `t2v recipe diff` lists what differs from the defaults{gone}")
+    other = "" if to == PARAMS else f" --params {quote(str(to))}"
+    print(f"{to}: {name}{yours}; `t2v recipe diff{other}` lists what differs from the defaults{gone}")
 
 
 @app.command()

@@ -225,7 +225,8 @@ def test_a_folder_in_place_of_a_file_is_told_so(folder):
 
 
 def test_another_file_can_be_written(folder):
-    recipe("write", "ssv2-64", "--to", "other.yaml")
+    told = recipe("write", "ssv2-64", "--to", "other.yaml")
+    assert "`t2v recipe diff --params other.yaml` lists what differs from the defaults" in told
     assert (folder / "other.yaml").read_text() == build_text("ssv2-64")
     assert (folder / "params.yaml").read_bytes() == DEFAULTS.read_bytes()
 
