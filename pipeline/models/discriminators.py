@@ -16,14 +16,19 @@ from pipeline.extensions import Signature, resolve
 from pipeline.models.layers import (
     ResidualBlock,
     activate,
+    change_colours,
     conv,
     downsample,
     in_float32,
     linear,
     normalise_weights,
+    opponent_colours,
     rectify,
 )
 from pipeline.params import ClipParams, DiscriminatorParams, count_doublings
+
+# Of what the discriminator sees: in video, opponent colours vary less than lightness.
+LIGHTNESS, HUE = 0.85, 1.7
 
 
 class Symmetric(nn.Module):
@@ -130,10 +135,16 @@ class Trunk(nn.Module):
 
 
 class ProjectionDiscriminator(Discriminator):
-    """Inner product of features and caption: Miyato & Koyama 2018, arXiv:1802.05637."""
+    """Inner product of features and caption: Miyato & Koyama 2018, arXiv:1802.05637.
+
+    It sees opponent colours amplified: as RGB, clips differ so much more in lightness that it overlooks false colours.
+    """
+
+    from_rgb: Tensor
 
     def __init__(self, shape: ClipParams, params: DiscriminatorParams, cond: int) -> None:
         super().__init__()
+        self.register_buffer("from_rgb", opponent_colours(LIGHTNESS, HUE).T)
         self.trunk = Trunk(shape, params)
         self.pool = self.trunk.build_pooling_weights()
         self.feature_width = self.trunk.channels
@@ -142,6 +153,8 @@ class ProjectionDiscriminator(Discriminator):
         self.match = linear(cond, self.feature_width, bias=False)
 
     def extract_features(self, frames: Tensor) -> Tensor:
+        with in_float32(frames):
+            frames = change_colours(frames, self.from_rgb)
         pooled = (self.trunk(frames) * self.pool).sum(dim=(2, 3, 4))
         with in_float32(pooled):
             return activate(self.features(pooled))

@@ -135,6 +135,17 @@ def per_clip(values: Tensor) -> Tensor:
     return values[:, None, None, None, None]
 
 
+def opponent_colours(lightness: float, hue: float) -> Tensor:
+    """Rows: the direction in RGB of lightness and of two opponent colours, of the given lengths; orthogonal: [3,3]."""
+    directions = torch.tensor([[1.0, 1.0, 1.0], [1.0, 0.0, -1.0], [1.0, -2.0, 1.0]])
+    return F.normalize(directions, dim=1) * torch.tensor([[lightness], [hue], [hue]])
+
+
+def change_colours(x: Tensor, matrix: Tensor) -> Tensor:
+    """Multiply the colours of images or frames [B,3,...] by a matrix [3,3], from the right."""
+    return (x.movedim(1, -1) @ matrix.to(x.dtype)).movedim(-1, 1)
+
+
 def in_float32(x: Tensor) -> torch.autocast:
     """A context without autocast on the device of `x`."""
     return torch.autocast(x.device.type, enabled=False)

@@ -8,7 +8,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pipeline.models.layers import ResidualBlock, activate, conv, in_float32, in_frames, linear, rectify, unfold
+from pipeline.models.layers import (
+    ResidualBlock,
+    activate,
+    change_colours,
+    conv,
+    in_float32,
+    in_frames,
+    linear,
+    opponent_colours,
+    rectify,
+    unfold,
+)
 from pipeline.models.networks import ALL_FRAMES, Generator
 from pipeline.params import ClipParams, ResidualParams, count_doublings
 
@@ -31,6 +42,11 @@ FADE_WIDTH = 0.2
 # Subtracted from the logit of a layer's alpha: untrained layers are transparent, object layers less so than others. A
 # layer that was as visible as they drew an average object for one of two directions, and the object layer left.
 OBJECT_ALPHA_BIAS, OTHER_ALPHA_BIAS = 1.0, 3.0
+
+# What is drawn are lightness and opponent colours, a third as strong: in video, colours vary less than lightness.
+# Networks that drew red, green and blue spread coloured specks over what is grey. The mean square of RGB is the same.
+LIGHTNESS = math.sqrt(27 / 11)
+HUE = LIGHTNESS / 3
 
 CURVE_KNOTS = 4  # random values that a smooth motion curve interpolates
 CANVAS_SCALE = 2  # sides of a background under a moving camera, relative to the frame's
@@ -236,10 +252,13 @@ class ResidualGenerator(Generator):
     All else is conditioned on `cond`.
     """
 
+    to_rgb: Tensor
+
     def __init__(self, shape: ClipParams, params: ResidualParams, cond: int) -> None:
         super().__init__()
         self.content, self.curves = params.content_width, params.motion_width
         self.z_width = self.content + self.curves * CURVE_KNOTS
+        self.register_buffer("to_rgb", opponent_colours(LIGHTNESS, HUE))
         self.time = 2 if shape.frames % 2 == 0 else 1  # frames per step inside the network
         self.steps = shape.frames // self.time
         code = params.code_width
@@ -291,14 +310,16 @@ class ResidualGenerator(Generator):
         with in_float32(z):
             background = background.to(poses.dtype)
             seen = background[:, :, None] if self.camera is None else self.camera(code, background, frames)
-            clip = compose(seen, layers.to(poses.dtype), poses)  # [B,3,T,H,W]
+            clip = change_colours(compose(seen, layers.to(poses.dtype), poses), self.to_rgb)  # [B,3,T,H,W]
         if self.volume is None:
             return clip
         if action_cond is not cond:  # the volume draws both objects and actions
             with in_float32(z):
                 code = self._encode_steps(content, cond, curves)
-        colours, mask = self.volume(code)
-        return torch.lerp(clip, colours[:, :, frames].to(clip.dtype), mask[:, :, frames].to(clip.dtype))
+        volume = self.volume(code)[:, :, frames].to(clip.dtype)
+        with in_float32(z):
+            colours = torch.tanh(change_colours(volume[:, :3], self.to_rgb))
+        return torch.lerp(clip, colours, torch.sigmoid(volume[:, 3:] - 1))
 
     def _add_offset(self, poses: Tensor, object_code: Tensor) -> Tensor:
         """Poses [B,T,N,POSE], those of object layers plus a constant offset predicted from their code [B,K]."""
@@ -317,7 +338,7 @@ def _enlarge_shape(shape: ClipParams) -> ClipParams:
 
 
 class Volume(nn.Module):
-    """Codes of the steps [B,S,K] -> colours [B,3,T,H,W] in [-1,1] and a mask [B,1,T,H,W] in [0,1]."""
+    """Codes of the steps [B,S,K] -> opponent colours and the logit of a mask, all unbounded: [B,4,T,H,W]."""
 
     def __init__(self, shape: ClipParams, width: int, code: int, time: int) -> None:
         super().__init__()
@@ -332,15 +353,15 @@ class Volume(nn.Module):
         self.smooth = ResidualBlock(TAIL_WIDTH)  # over time as well: the frames of a step are spread from one value
         self.last = conv(TAIL_WIDTH, 4, (1, 3, 3), scale=0.5, rectified=True)
 
-    def forward(self, code: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, code: Tensor) -> Tensor:
         x = self.start(code).unflatten(2, (self.height, self.width, -1)).permute(0, 4, 1, 2, 3)  # [B,C,S,h,w]
         for index, stage in enumerate(self.stages):
             x = stage(x, code)
             if index < len(self.narrow):
                 x = enlarge(self.narrow[index](x))
         x = enlarge(unfold(self.spread(rectify(x)), (self.time, 1, 1)))  # [B,16,T,H,W]
-        x = self.last(rectify(self.smooth(x)))
-        return torch.tanh(x[:, :3]), torch.sigmoid(x[:, 3:] - 1)
+        drawn: Tensor = self.last(rectify(self.smooth(x)))
+        return drawn
 
 
 class StepEncoder(nn.Module):

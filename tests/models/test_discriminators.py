@@ -8,6 +8,7 @@ from training_sets import tiny_params
 
 from pipeline.losses import PENALTIES, SharedRng
 from pipeline.models.discriminators import DISCRIMINATORS, ProjectionDiscriminator, build_discriminator
+from pipeline.models.layers import change_colours, opponent_colours
 from pipeline.models.networks import CaptionedDiscriminator
 from pipeline.params import CONDITION_NAMES
 
@@ -65,6 +66,13 @@ def test_every_pixel_of_every_frame_counts():
     model, (frames, cond) = discriminator(), inputs()
     (gradient,) = torch.autograd.grad(model(frames.requires_grad_(), cond).sum(), frames)
     assert (gradient != 0).all()
+
+
+def test_a_false_colour_changes_a_logit_twice_as_much_as_the_same_error_in_lightness():
+    model, (frames, cond) = discriminator(clip_shape(8, 32, 32)), inputs(clip_shape(8, 32, 32), batch=32)
+    (gradient,) = torch.autograd.grad(model(frames.requires_grad_(), cond).sum(), frames)
+    slopes = change_colours(gradient, opponent_colours(1.0, 1.0).T).square().mean(dim=(0, 2, 3, 4)).sqrt()
+    assert slopes[1:].mean() / slopes[0] == pytest.approx(2, rel=0.3)
 
 
 def test_a_logit_knows_the_direction_of_time():

@@ -9,7 +9,7 @@ from training_sets import tiny_params
 
 from pipeline.data.dataset import select_object_words
 from pipeline.errors import UserError
-from pipeline.models.layers import activate
+from pipeline.models.layers import activate, change_colours, opponent_colours
 from pipeline.models.networks import Generator, TextToVideo, find_generator
 from pipeline.models.residual_generator import CURVE_KNOTS, ResidualGenerator, smooth_curves
 from pipeline.params import GENERATORS, check_params
@@ -133,6 +133,18 @@ def test_the_background_hears_the_noise_and_not_the_caption():
         model(noise, caption)
     torch.testing.assert_close(drawn[0], drawn[1])
     assert (drawn[0] - drawn[2]).abs().amax(dim=(1, 2, 3)).min() > 1e-3
+
+
+@pytest.mark.parametrize("volume_width", [0, 8])
+def test_untrained_frames_vary_far_more_in_lightness_than_in_colour(volume_width):
+    params = PARAMS.train.generator.model_copy(update={"volume_width": volume_width, "still_width": 16})
+    variances = torch.zeros(3)
+    for seed in range(8):
+        torch.manual_seed(seed)
+        model = ResidualGenerator(PARAMS.clip, params, E)
+        frames = model(*draw_inputs(model, E, 16)).detach()
+        variances += change_colours(frames, opponent_colours(1.0, 1.0).T).var(dim=(0, 2, 3, 4))
+    assert variances[0] / variances[1:].mean() > 4  # of RGB drawn as such: about 1
 
 
 def build_by_words(**words: bool) -> TextToVideo:

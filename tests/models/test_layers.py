@@ -7,11 +7,13 @@ from pipeline.models.layers import (
     GAIN,
     ResidualBlock,
     activate,
+    change_colours,
     channels_last,
     conv,
     downsample,
     fold,
     linear,
+    opponent_colours,
     unfold,
     upsample,
 )
@@ -127,3 +129,16 @@ def test_channels_last_changes_strides_and_no_value():
     channels_last(block)
     assert all(torch.equal(a, b) for a, b in zip(before, block.parameters(), strict=True))
     assert block.space.weight.is_contiguous(memory_format=LAST)
+
+
+def test_lightness_is_grey_and_opponent_colours_add_none():
+    lightness, first, second = change_colours(torch.eye(3), opponent_colours(3**0.5, 1.0))
+    assert torch.allclose(lightness, torch.ones(3))
+    assert torch.allclose(first.sum(), torch.zeros(())) and torch.allclose(second.sum(), torch.zeros(()), atol=1e-6)
+
+
+def test_frames_of_channels_last_keep_their_strides_and_come_back_from_opponent_colours():
+    frames = torch.rand(2, 3, 4, 8, 6).contiguous(memory_format=torch.channels_last_3d)
+    seen = change_colours(frames, opponent_colours(1.0, 2.0).T)
+    assert seen.is_contiguous(memory_format=torch.channels_last_3d)
+    assert torch.allclose(change_colours(seen, opponent_colours(1.0, 0.5)), frames, atol=1e-6)

@@ -32,6 +32,7 @@ function drawResidual(model, z, { whole, objects = whole, actions = whole }) {
   addOffset(poses, linear(weights, "generator.object_pose_offset", objectCode), layers.length);
   boundPoses(poses, layers.length, params.object_extent < 1 ? params.object_layers : 0);
   layers.forEach((layer, number) => composeLayer(frames, layer, poses, number, layers.length));
+  changeColours(frames.data, 3, weights["generator.to_rgb"]);
   return params.volume_width ? coverWithVolume(weights, frames, encodeSteps(weights, join(content, whole), curves, steps), time) : frames;
 }
 
@@ -225,6 +226,16 @@ function sample(out, at, { height, width, channels, data }, y, x) {
   }
 }
 
+// Opponent colours, the first three of so many channels, to red, green and blue by a matrix [3, 3]; in place.
+function changeColours(data, channels, { data: matrix }) {
+  for (let at = 0; at < data.length; at += channels) {
+    const [lightness, first, second] = [data[at], data[at + 1], data[at + 2]];
+    for (let colour = 0; colour < 3; colour++) {
+      data[at + colour] = lightness * matrix[colour] + first * matrix[3 + colour] + second * matrix[6 + colour];
+    }
+  }
+}
+
 // Colours of space and time over the frames, by a mask.
 function coverWithVolume(weights, frames, codes, time) {
   const name = "generator.volume";
@@ -232,6 +243,7 @@ function coverWithVolume(weights, frames, codes, time) {
   const spread = convolve(weights, `${name}.spread`, half, { rectified: true });
   const whole = residualBlock(weights, `${name}.smooth`, enlarge(unfold(spread, [time, 1, 1])));
   const drawn = convolve(weights, `${name}.last`, whole, { rectified: true }).data;
+  changeColours(drawn, 4, weights["generator.to_rgb"]);
   const out = likeMap(frames);
   for (let from = 0, to = 0; from < drawn.length; from += 4) {
     const share = sigmoid(drawn[from + 3] - 1);
