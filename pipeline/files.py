@@ -45,7 +45,9 @@ def atomic_write(path: Path) -> Iterator[Path]:
         yield temporary
         temporary.replace(path)
     except OSError as error:
-        error.filename = error.filename or str(path)  # errors of writes, such as on a full disk, name no file
+        # Errors of writes, such as on a full disk, name no file, and others one that the reader has never seen.
+        if error.filename in (None, str(temporary), temporary):
+            error.filename = str(path)
         raise
     finally:
         with suppress(FileNotFoundError):

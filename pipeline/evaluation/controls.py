@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
-from scipy.stats import binom
+from scipy.special import bdtrc
 
 from pipeline.evaluation.intervals import Figure
 from pipeline.evaluation.measured_clips import ClipSet, MeasuredClips
@@ -130,7 +130,7 @@ def _check_beyond_chance(metric: str, chance: float, table: Table) -> Check:
 def _compute_chance(found: Figure, chance: float) -> float:
     """The p-value: the probability that at least as many clips are right if each is right with this chance."""
     right = round((found.value or 0.0) * found.clips)
-    return float(binom.sf(right - 1, found.clips, chance))
+    return float(bdtrc(right - 1, found.clips, chance))
 
 
 def select_withdrawn(checks: Sequence[Check]) -> set[str]:

@@ -20,6 +20,13 @@ def test_a_disk_that_fills_up_leaves_the_old_file_and_is_told_with_its_name(tmp_
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_what_fails_on_the_temporary_file_is_told_with_the_name_that_it_was_to_have(tmp_path):
+    path = tmp_path / "new.txt"
+    with pytest.raises(FileNotFoundError) as told, atomic_write(path) as temporary:
+        temporary.read_text()
+    assert told.value.filename == str(path)
+
+
 @pytest.mark.parametrize("text", [b"", b"{", b"\xff", b"[" * 100_000])
 def test_a_file_that_is_not_json_is_named_with_its_remedy(tmp_path, text):
     (tmp_path / "a.json").write_bytes(text)
