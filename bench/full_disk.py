@@ -273,8 +273,7 @@ def give_videos(project: Path) -> None:
 
 
 def take(made: Path, project: Path) -> None:
-    """Copy the outputs of commands from another tiny project; `out` is there, as after an earlier command."""
-    (project / "out").mkdir()
+    """Copy the outputs of commands from another tiny project."""
     for name in ("data", "out"):
         if (made / name).is_dir():
             shutil.copytree(made / name, project / name, dirs_exist_ok=True)
