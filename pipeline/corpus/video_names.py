@@ -21,13 +21,8 @@ from pipeline.corpus import LabelRow, make_id, make_relative
 from pipeline.corpus.captions import escape_unwritable
 from pipeline.records import Reason
 
-TRIED_ENDINGS = (
-    ".webm",
-    ".mp4",
-    ".mkv",
-    ".avi",
-    ".mov",
-)  # appended to an id, or to a path without an extension, in this order
+# Appended to an id, or to a path without an extension, in this order.
+TRIED_ENDINGS = (".webm", ".mp4", ".mkv", ".avi", ".mov")
 VIDEO_ENDINGS = {".3gp", ".asf", ".flv", ".gif", ".m2ts", ".m4v", ".mpeg", ".mpg", ".mts", ".ogg", ".ogv", ".qt", ".ts"}
 VIDEO_ENDINGS |= {".vob", ".wmv", *TRIED_ENDINGS}
 

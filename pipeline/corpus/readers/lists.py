@@ -98,12 +98,17 @@ def _read_numbers(
     lists: Iterable[Path], named: dict[str, int], delimiter: str | None
 ) -> dict[Path, list[LocatedCells]]:
     """The cells of each list, if all captions are numbers, and some are missing at most; else empty."""
-    index, listed = list(named).index("caption"), {}
+    index, labelled = list(named).index("caption"), False
+    listed: dict[Path, list[LocatedCells]] = {}
     for path in lists:
-        listed[path] = found = list(read_cells(path, named, delimiter, numbered=True))
-        if not all(cells[index].strip().isdecimal() for _, cells in found if cells[index].strip()):
-            return {}
-    return listed if any(cells[index].strip() for found in listed.values() for _, cells in found) else {}
+        found = listed.setdefault(path, [])
+        for where, cells in read_cells(path, named, delimiter, numbered=True):
+            label = cells[index].strip()
+            if label and not label.isdecimal():  # lists of captions are read no further: they are read again
+                return {}
+            labelled = labelled or bool(label)
+            found.append((where, cells))
+    return listed if labelled else {}
 
 
 def _name_by_folders(named: Mapping[str, int], listed: Mapping[Path, Sequence[LocatedCells]]) -> dict[str, str]:
