@@ -39,6 +39,8 @@ BORIS = {
     "behaviors_conf": {"0": {"code": "run", "type": "State event"}},
     "observations": {"o": {"file": {"1": ["a.mp4"]}, "events": [[1, "", "run", "", ""], [2, "", "run", "", ""]]}},
 }
+CUE = "00:01.000 --> 00:02.000\na dog\n"
+VTT = f"WEBVTT\n\n{CUE}"
 CASES = {
     "something": [{"train.json": [ROW]}, {"something-something-v2-train.json": [ROW], "labels.json": {"x": "1"}}],
     "json": [
@@ -53,6 +55,8 @@ CASES = {
     "sidecar": [{"a.mp4": "v", "a.txt": "x"}, {"s/a.mp4": "v", "s/a.txt": "x"},
         {"videos.txt": "a.mp4", "prompts.txt": "x"}, {"s/a.mp4": "v", "s/a.json": {"caption": "x"}},
         {"videos/a.mp4": "v", "labels/a.txt": "x"}],
+    "subtitles": [{"a.mp4": "v", "a.srt": CUE}, {"x/a.mp4": "v", "x/a.en.vtt": VTT, "info.json": {"made": 1}},
+        {"only/a.vtt": VTT}],
     "folders": [{"jumping/a.mp4": "v", "running/b.mp4": "v"}, {"jumping/a.mp4": "v", "jumping/a.json": {"pose": 1},
         "running/b.mp4": "v"}, {"train/jumping/a.mp4": "v", "train/running/a.mp4": "v", "README.md": "x"}],
     "ucf101": [{"classInd.txt": "1 A\r\n", "trainlist01.txt": "A/v.avi 1\r\n", "testlist01.txt": "A/w.avi\r\n"}],
@@ -74,6 +78,7 @@ FILES = {
     "via": ("x.csv", VIA_CELLS),
     "elan": ("x.eaf", EAF),
     "boris": ("x.tsv", EVENTS),
+    "subtitles": ("x.srt", CUE),
 }
 
 

@@ -234,7 +234,8 @@ def _read_row(row: LabelRow, slug: str, chosen: bool) -> Candidate | Drop:
     if slug and not chosen:
         return Drop(row.id, "other_category", slug)
     if row.segment_fault:
-        return Drop(row.id, "unusable_segment", escape_unwritable(row.segment_fault))
+        fault = f"{row.segment_fault}: {describe_location(row.location)}"
+        return Drop(row.id, "unusable_segment", escape_unwritable(fault))
     caption = normalise_text(row.label)
     if not slug or not any(letter.isalnum() for letter in caption):
         return Drop(row.id, "unusable_label", _describe_label(row))

@@ -11,7 +11,7 @@ from pipeline.params.base import Positive, QuotedPath, Section, Share, Text, req
 
 # Built-in readers of labels.
 GENERAL_FORMATS = (
-    *("something", "table", "folders", "metadata", "sidecar", "lists", "json", "ucf101", "hmdb51"),
+    *("something", "table", "folders", "metadata", "sidecar", "subtitles", "lists", "json", "ucf101", "hmdb51"),
     *("label_studio", "cvat", "via", "elan", "boris", "lerobot", "vidor", "webdataset", "parquet", "auto"),
 )
 SETS = (  # published datasets with known columns

@@ -65,7 +65,7 @@ ROWS = [
 def test_clips_of_one_video_show_the_parts_that_their_rows_name(dataset):
     clips, drops = choose(dataset, ROWS)
     assert [(drop.reason, drop.detail) for drop in drops.values()] == [
-        ("unusable_segment", "from 9 to 8 s is reversed")
+        ("unusable_segment", "from 9 to 8 s is reversed: line 8 of labels.csv")
     ]
     later = clips["long.mp4@00012.000-00014.000"]
     assert (later.start, later.end, later.part) == (12.0, 14.0, "12-14")

@@ -37,7 +37,7 @@ def test_a_recipe_makes_a_complete_params_file(path):
 
 def test_the_shipped_params_are_the_defaults():
     """Where they are not, one of the two was edited: a new key belongs into the defaults."""
-    remedy = "edit pipeline/params/defaults.yaml, then run: t2v recipe write demo --force"
+    remedy = "edit pipeline/params/defaults.yaml, delete params.yaml, then run: t2v recipe write demo"
     assert (ROOT / "params.yaml").read_bytes() == DEFAULTS.read_bytes(), remedy
     assert build_text("demo").encode() == DEFAULTS.read_bytes()
 

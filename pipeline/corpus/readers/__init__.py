@@ -20,6 +20,7 @@ from pipeline.corpus.readers import (
     relations,
     sidecar,
     something,
+    subtitles,
     table,
     via,
 )
@@ -82,6 +83,7 @@ READERS: dict[str, Reader] = {  # for `auto`, one of them is chosen
     "folders": folders.read_rows,
     "metadata": metadata.read_rows,
     "sidecar": sidecar.read_rows,
+    "subtitles": subtitles.read_rows,
     "lists": lists.read_rows,
     "json": json_files.read_rows,
     "ucf101": lists.read_ucf101,

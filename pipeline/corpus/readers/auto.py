@@ -23,6 +23,7 @@ from pipeline.corpus.readers import (
     sidecar,
     something,
     spreadsheets,
+    subtitles,
     via,
 )
 from pipeline.corpus.readers.cells import FORMATS, TEXT, list_column_names, list_tables
@@ -191,6 +192,8 @@ def _detect_beside_videos(folder: Path, dataset: DatasetParams) -> Detected:
     if found := _find_captioned(folder, videos, texts, dataset):
         video, text = found
         return "sidecar", f"{video} has {text if text.parent != video.parent else text.name} beside it"
+    if why := subtitles.detect([path for path, _ in files], videos):
+        return "subtitles", why
     beside = {str(video.with_suffix("")) for video in videos}
     _refuse_deeper(folder, [path for path, _ in files if str(path.with_suffix("")) not in beside], dataset)
     written = [path for name, path in texts.items() if path.suffix.lower() != ".json" and name not in beside]
@@ -267,6 +270,8 @@ def _detect_file(path: Path, dataset: DatasetParams) -> Detected:
         return held
     if is_archive(path.name):
         return "folders", "it is an archive"
+    if ending in subtitles.ENDINGS:
+        return "subtitles", f"it ends in {ending}"
     if ending in FORMATS or (ending == TEXT and evidently_labels(path, dataset)):
         header = list_column_names(path, dataset.delimiter)
         refuse_unread(path, dict.fromkeys(header))

@@ -156,10 +156,14 @@ class LabelledPart(NamedTuple):
     point: float | None = None  # seconds, if it is a point in time instead of a part
     group: str = ""
     split: str = ""  # empty: that of the file
+    where: str = ""  # position in the file, as `line 3`; empty: counted
 
 
-def find_exports(labels: Path, endings: Collection[str], tool: str) -> list[Export]:
-    """The files with these extensions: the labels, or those in the folder. Raises UserError if there are none."""
+def find_exports(labels: Path, endings: Collection[str], tool: str, *, mixed: bool = False) -> list[Export]:
+    """The files with these extensions: the labels, or those in the folder. Raises UserError if there are none.
+
+    Files of several kinds are refused unless `mixed`: most likely they have the same content.
+    """
     if labels.is_file():
         return [Export(labels, "all")]
     if not labels.is_dir():
@@ -168,7 +172,7 @@ def find_exports(labels: Path, endings: Collection[str], tool: str) -> list[Expo
     if not found:
         raise UserError(f"{labels}: neither it nor a folder in it holds a file of {tool}, {', '.join(endings)}")
     kinds = sorted({file.suffix.lower() for file in found})
-    if len(kinds) > 1:  # most likely with the same content
+    if len(kinds) > 1 and not mixed:
         detail = f"holds files of {tool} that end in {' and in '.join(kinds)}, which may say the same twice"
         raise UserError(f"{labels}: {detail}; keep those of one kind there")
     tops = [file.parts[0] if len(file.parts) > 1 else file.stem for file in found]
@@ -195,7 +199,7 @@ def make_part_rows(
         segment, fault = _read_segment(part, around)
         category = ONLY_CATEGORY if part.category is None else part.category
         caption = spell_out(category) if part.caption is None else part.caption
-        location = (export.path.name, f"entry {number}")
+        location = (export.path.name, part.where or f"entry {number}")
         video = media.find(part.video)
         split = read_split(part.split.strip()[:LONGEST_SPLIT], export.split, export.path, location[1])
         row = make_path_row(
@@ -227,16 +231,21 @@ def read_exports(
 
     Only the keys `category`, `caption` and `more` of `dataset.columns` are supported; any other that is set is refused.
     """
-    columns = {key: name for key, name in dataset.columns.model_dump().items() if name not in (None, key)}
-    if unused := sorted(columns.keys() - {"category", "caption", *more}):
-        detail = f"dataset.columns.{unused[0]} is {columns[unused[0]]!r}, which exports of {tool} do not have"
-        raise UserError(f"{detail}; set it to {'path' if unused[0] == 'path' else 'null'}")
+    refuse_columns(dataset, f"exports of {tool}", {"category", "caption", *more})
     rows = []
     for export in find_exports(labels, endings, tool):
         rows += make_part_rows(export, read(export.path), media, dataset.segments.around)
     if not rows:
         raise UserError(f"{labels}: the export of {tool} holds no labels; see dataset.labels")
     return number_repeats(rows)
+
+
+def refuse_columns(dataset: DatasetParams, what: str, known: Collection[str]) -> None:
+    """Raise UserError if a key of `dataset.columns` that is not known is set."""
+    columns = {key: name for key, name in dataset.columns.model_dump().items() if name not in (None, key)}
+    if unused := sorted(columns.keys() - {*known}):
+        detail = f"dataset.columns.{unused[0]} is {columns[unused[0]]!r}, which {what} do not have"
+        raise UserError(f"{detail}; set it to {'path' if unused[0] == 'path' else 'null'}")
 
 
 def name_caption(dataset: DatasetParams, known: Collection[str]) -> str | None:

@@ -45,8 +45,8 @@ def test_each_row_becomes_a_clip_or_is_dropped_with_a_reason(tmp_path):
         ("missing_video", "no onf.mp4 in any folder; the nearest is day 1/one.mp4"),
         ("unusable_id", "entry 9 of events.tsv"),
         ("unusable_label", "no caption and no category: entry 6 of events.tsv"),
-        ("unusable_segment", "a POINT event at 5 s has no length"),
-        ("unusable_segment", "from 7 to 6 s is reversed"),
+        ("unusable_segment", "a POINT event at 5 s has no length: entry 4 of events.tsv"),
+        ("unusable_segment", "from 7 to 6 s is reversed: entry 5 of events.tsv"),
     ]
 
 
