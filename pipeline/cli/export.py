@@ -32,8 +32,8 @@ from pipeline.records import (
 if TYPE_CHECKING:
     from pipeline.inference import Model
     from pipeline.page.figures import EvaluationView, Line
+    from pipeline.page.overview import Summary
     from pipeline.page.run import Run
-    from pipeline.page.summary import Summary
 
 CARD, GRID = "README.md", "grid.gif"
 DEMO = "data/demo/labels"
@@ -145,7 +145,7 @@ def _write_card(
     made: Path, name: str, run: "Run", licences: dict[str, str], description: dict[str, Any], clips: str
 ) -> None:
     from pipeline.page.figures import read_evaluation
-    from pipeline.page.summary import summarise_run
+    from pipeline.page.overview import summarise_run
 
     evaluation = read_evaluation(run)
     default = DEMO_LICENCE if (run.settings.get("dataset") or {}).get("labels") == DEMO else ""

@@ -93,7 +93,7 @@ def _require_rising(option: str, metric: str) -> None:
     """Raise UserError for a metric whose best point the Pareto front would leave out."""
     from pipeline.page.texts import describe_metric  # takes seconds
 
-    if "Lower is better" in describe_metric(metric).meaning:
+    if describe_metric(metric).better == "lower":
         raise UserError(
             f"--{option} {metric}: lower values of it are better, and the trade-off is between metrics whose larger "
             f"values are; `--metric {metric}` shows it"

@@ -18,10 +18,9 @@ from markupsafe import Markup
 from pipeline.errors import UserError
 from pipeline.evaluation.intervals import Figure
 from pipeline.page.figures import Chart, compare_figures, compare_params, name_points, read_charts, read_evaluation
-from pipeline.page.graph import draw_graph, read_stages
+from pipeline.page.overview import draw_graph, read_stages, summarise_run
 from pipeline.page.run import Run, flatten, format_setting, parse_number
 from pipeline.page.strips import Sheet, align_samples, read_data, read_grid, read_pictures
-from pipeline.page.summary import summarise_run
 from pipeline.page.texts import KEY_METRICS, describe_metric
 from pipeline.page.widgets import (
     POLICY,

@@ -179,6 +179,7 @@ def test_curves_are_drawn(tmp_path, name):
         (["weights", "--metric", "densit"], "no run of weights has such a metric; did you mean density?"),
         (["weights", "--fidelity", "recal"], "did you mean recall?"),
         (["weights", "--fidelity", "frechet"], "--fidelity frechet: lower values of it are better"),
+        (["weights", "--fidelity", "two_sample_frames"], "--fidelity two_sample_frames: lower values of it are better"),
         (["weights", "--diversity", "copy_rate"], "--diversity copy_rate: lower values of it are better"),
         (["weights", "--out", "a.pdf"], "must end with .svg or .png"),
     ],

@@ -20,10 +20,9 @@ from pipeline.evaluation.intervals import Figure
 from pipeline.files import write_json
 from pipeline.page import build_comparison, build_page, embed_json, format_cell, format_value
 from pipeline.page.figures import place_mark, read_charts, read_evaluation
-from pipeline.page.graph import EDGES
+from pipeline.page.overview import EDGES, REASONS
 from pipeline.page.run import Run, RunFolders
 from pipeline.page.strips import encode_strip
-from pipeline.page.texts import REASONS
 from pipeline.records import REASONS as ALL_REASONS
 from pipeline.records import Drop
 from pipeline.rendering.export import read_samples

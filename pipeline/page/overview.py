@@ -1,16 +1,29 @@
-"""The stages of a run as a graph, with the numbers of read, kept and dropped items, and reasons."""
+"""The first part of the page: what was trained on what at which cost, and the stages with the items they dropped."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from pipeline.files import read_product, read_section
+from safetensors import SafetensorError, safe_open
+
+from pipeline.errors import UserError, spell_count
+from pipeline.files import digest_file, digest_value, read_product, read_section
 from pipeline.page.figures import EvaluationView, read_list
-from pipeline.page.run import Run, read_count
-from pipeline.page.texts import REASONS
-from pipeline.records import DESCRIPTION, DROPS, Drop
+from pipeline.page.run import REMEDY, Run, read_count
+from pipeline.records import DESCRIPTION, DROPS, GENERATOR, Drop
 from pipeline.tables import iterate_table
+
+PRODUCTS = {  # display name -> folder
+    "selected clips": "labels",
+    "shards": "clips",
+    "captions": "captions",
+    "generator": "model",
+    "judge": "judge",
+    "metrics": "evaluation",
+}
 
 EXAMPLES = 5  # per reason
 # Stage -> its direct predecessors; further inputs come from their predecessors.
@@ -42,6 +55,127 @@ PURPOSES = {
     "evaluate": "compares samples with real clips and planted controls",
     "render": "renders samples next to real clips",
 }
+REASONS: dict[str, str] = {
+    "other_category": "its category is not selected",
+    "object_form": "its object name does not have the form that `filter.objects` requires",
+    "other_object": "it shows none of the selected objects",
+    "excluded_object": "it shows an excluded object",
+    "few_clips_of_object": "too few clips show its object",
+    "beyond_object_limit": "the limit of clips per object is reached",
+    "beyond_clip_limit": "the limit of clips is reached",
+    "unusable_id": "it has no usable id",
+    "unusable_label": "it has no caption or no category",
+    "unusable_path": "its path is not that of a video of the dataset",
+    "unusable_segment": "its start and end are not a segment of a video",
+    "missing_video": "there is no such video",
+    "empty_video": "the video file is empty",
+    "unusable_video": "its image folder or archive cannot be read",
+    "other_split": "its group or video is in another split",
+    "near_duplicate": "it is a near-duplicate of another clip",
+    "undecodable": "the video cannot be decoded",
+    "decoder_hung": "decoding took longer than allowed",
+    "decoder_died": "the decoder crashed",
+    "invalid_answer": "the decoder returned an invalid answer",
+    "too_short": "it has too few frames",
+    "outside_video": "it begins after the end of the video",
+    "no_words": "its caption has no words",
+    "too_many_tokens": "its caption is too long",
+    "rare_word": "its caption has a rare word",
+    "no_known_word": "its caption has no known word",
+}
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Sentences for the top of the page, and costs and digests by name."""
+
+    trained: str
+    measured: str
+    costs: Mapping[str, str]
+    lineage: Mapping[str, str]
+
+
+def summarise_run(run: Run, evaluation: EvaluationView | None) -> Summary:
+    """Summarise a run. Raises UserError if a file is broken."""
+    model = read_product(run.folders.model / DESCRIPTION)
+    return Summary(
+        trained=_describe_training(run, model),
+        measured=_describe_evaluation(evaluation),
+        costs=_list_costs(run, model, evaluation),
+        lineage=_list_lineage(run, model),
+    )
+
+
+def _describe_training(run: Run, model: Mapping[str, Any]) -> str:
+    """What was trained, on which data."""
+    if not model:
+        return "Not trained yet: `dvc repro train` trains a generator."
+    report, train = read_product(run.folders.labels / "report.json"), read_section(model, "train")
+    generator, shape = read_section(train, "generator"), read_section(model, "clip")
+    method = "by flow matching" if train.get("method") == "flow" else "as a GAN"
+    data = ""
+    if report:
+        clips = read_count(read_section(report, "splits"), "train")
+        categories, objects = (len(read_section(report, name)) for name in ("categories", "objects"))
+        data = (
+            f" on {spell_count(clips, 'clip')} of {spell_count(categories, 'category', 'categories')} and "
+            f"{spell_count(objects, 'object')}"
+        )
+    size = f"{shape.get('frames')} frames of {shape.get('width')} × {shape.get('height')} pixels"  # noqa: RUF001
+    seed = "" if model.get("seed") is None else f", seed {model['seed']}"
+    return (
+        f"A generator of kind {generator.get('kind', 'unknown')}, trained {method}{data}, {size}: "
+        f"{spell_count(read_count(model, 'clips'), 'real clip')} shown, repetitions included{seed}."
+    )
+
+
+def _describe_evaluation(evaluation: EvaluationView | None) -> str:
+    """What was measured, and whether the metrics are reliable."""
+    if evaluation is None:
+        return "Not evaluated yet: `dvc repro evaluate` compares it with real clips and planted controls."
+    protocol, withdrawn = evaluation.protocol, evaluation.withdrawn
+    believed = f"withdrawn: {', '.join(withdrawn)}" if withdrawn else "no metric is withdrawn"
+    samples, real = protocol.get("samples", "some"), protocol.get("real_test", "some")
+    return (
+        f"Evaluated on {samples} samples, compared with {real} real clips that neither the generator nor the judge has "
+        f"seen. {evaluation.met} of {evaluation.tried} checks on planted controls passed; {believed}."
+    )
+
+
+def _list_costs(run: Run, model: Mapping[str, Any], evaluation: EvaluationView | None) -> dict[str, str]:
+    """Costs that are equal on every machine (weights, operations, bytes), and the measured ones of the run."""
+    protocol = evaluation.protocol if evaluation else {}
+    weights, operations = protocol.get("generator_weights"), protocol.get("gflop_per_clip")
+    generator = run.folders.model / GENERATOR
+    costs = {}
+    if generator.is_file():
+        costs["parameters of the generator"] = f"{weights if isinstance(weights, int) else _count_weights(generator):,}"
+        costs["generator on disk"] = f"{generator.stat().st_size / 1e6:.1f} MB"
+    if operations is not None:
+        costs["operations per clip"] = f"{operations} GFLOP"
+    if model:
+        costs["real clips shown in training"] = f"{read_count(model, 'clips'):,}"
+    shards = sum(path.stat().st_size for path in run.folders.clips.glob("clips-*"))
+    if shards:
+        costs["frames on disk"] = f"{shards / 1e6:.1f} MB"
+    return costs | dict(run.measured)
+
+
+def _count_weights(path: Path) -> int:
+    """The number of values in a safetensors file. Raises UserError if it is not one."""
+    try:
+        with safe_open(path, framework="np") as file:
+            return sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
+    except SafetensorError as error:
+        raise UserError(f"{path}: not a safetensors file ({error}); {REMEDY}") from None
+
+
+def _list_lineage(run: Run, model: Mapping[str, Any]) -> dict[str, str]:
+    """The origin of the run, and the SHA-256 of its products."""
+    files = run.folders.list_files()
+    found = {name: digest_file(files[folder]) for name, folder in PRODUCTS.items() if folder in files}
+    params = {"params of the model": digest_value(model)} if model else {}
+    return {**run.origin, "code": f"t2v {version('t2v')}", **params, **found}
 
 
 @dataclass(frozen=True)
