@@ -18,8 +18,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from pipeline.compute.child import Failure, Work
-from pipeline.compute.messages import ANSWER, Sender
+from pipeline.compute.child import ANSWER, Failure, Sender, Work
 from pipeline.transcoding.shard_maker import ShardMaker, ShardTask
 
 

@@ -17,9 +17,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal, NamedTuple, TypeVar
 
-from pipeline.compute.child import ChildFault, Failure, Work
+from pipeline.compute.child import MAX_TEXT, BadAnswer, ChildFault, Failure, Work, check_text
 from pipeline.compute.isolation import LIBRARIES, Permissions, find_missing, memory_limit
-from pipeline.compute.messages import MAX_TEXT, BadAnswer, check_text
 from pipeline.compute.sandbox import DISTRUST, Sandbox, refuse_or_warn
 from pipeline.errors import UserError, describe_fault, escape_controls
 from pipeline.files import CACHED

@@ -18,9 +18,21 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
-from pipeline.compute.child import Child, ChildFault, ChildFunction, Failure, raise_error
+from pipeline.compute.child import (
+    ANSWER,
+    ERROR,
+    READY,
+    STEP,
+    AnswerTimeout,
+    BadAnswer,
+    Child,
+    ChildFault,
+    ChildFunction,
+    Failure,
+    Message,
+    raise_error,
+)
 from pipeline.compute.isolation import PARTS, Permissions
-from pipeline.compute.messages import ANSWER, ERROR, READY, STEP, AnswerTimeout, BadAnswer, Message
 from pipeline.errors import UserError
 
 Task = TypeVar("Task")

@@ -16,7 +16,7 @@ from mimetypes import knownfiles
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
-from pipeline.compute.messages import BadAnswer, check_text, pack_texts, split_content, unpack_texts
+from pipeline.compute.child import BadAnswer, check_text, pack_texts, split_content, unpack_texts
 from pipeline.compute.reading import Answer, Reading, read_sandboxed
 from pipeline.compute.sandbox import SandboxMode
 from pipeline.corpus import LabelRow, OfficialSplit, Segment

@@ -19,9 +19,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pipeline.compute.child import ChildFault, Failure, Work
+from pipeline.compute.child import BadAnswer, ChildFault, Failure, Work, check_text
 from pipeline.compute.isolation import Permissions, find_missing
-from pipeline.compute.messages import BadAnswer, check_text
 from pipeline.compute.sandbox import Sandbox, SandboxMode, refuse_or_warn
 from pipeline.errors import UserError
 from pipeline.pretrained import (

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from pipeline.compute.messages import BadAnswer, check_text, pack_texts, unpack_texts
+from pipeline.compute.child import BadAnswer, check_text, pack_texts, unpack_texts
 from pipeline.compute.reading import Answer, Reading, read_sandboxed
 from pipeline.compute.sandbox import SandboxMode
 from pipeline.errors import UserError

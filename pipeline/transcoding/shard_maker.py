@@ -14,9 +14,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pipeline.compute.child import Failure, Work
+from pipeline.compute.child import MAX_TEXT, BadAnswer, Failure, Work, check_text
 from pipeline.compute.isolation import Permissions, memory_limit
-from pipeline.compute.messages import MAX_TEXT, BadAnswer, check_text
 from pipeline.duplicates import compute_signature, encode_signature
 from pipeline.errors import UserError
 from pipeline.files import digest_file, digest_value, read_json, write_json

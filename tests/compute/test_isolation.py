@@ -12,8 +12,8 @@ from clip_sets import by
 from sandboxed_functions import Act, Words
 
 from pipeline.compute import linux, map_sandboxed
+from pipeline.compute.child import ANSWER, READY, AnswerTimeout, BadAnswer, Receiver, Sender, check_text
 from pipeline.compute.isolation import CALLS, FILES, PARTS, Permissions, find_missing, reduce_environment
-from pipeline.compute.messages import ANSWER, READY, AnswerTimeout, BadAnswer, Receiver, Sender, check_text
 from pipeline.compute.sandbox import check_disk_use
 from pipeline.errors import UserError
 

@@ -8,8 +8,8 @@ from planted_workers import claim_huge_length
 from sandboxed_functions import answer
 
 from pipeline.compute import reading
+from pipeline.compute.child import BadAnswer, pack_texts, unpack_texts
 from pipeline.compute.isolation import find_missing
-from pipeline.compute.messages import BadAnswer, pack_texts, unpack_texts
 from pipeline.compute.reading import Reading, read_sandboxed
 from pipeline.errors import UserError, guard
 

@@ -16,8 +16,8 @@ from label_files import CASES, FILES, describe, write_files
 from labels import rows, write_labels, write_videos
 from settings import filtering, reading
 
+from pipeline.compute.child import BadAnswer, pack_texts
 from pipeline.compute.isolation import find_missing
-from pipeline.compute.messages import BadAnswer, pack_texts
 from pipeline.corpus import WHOLE, LabelRow, Segment
 from pipeline.corpus import sandboxed as sandboxing
 from pipeline.corpus.readers import read_rows

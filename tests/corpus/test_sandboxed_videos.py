@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 from pictures import write_tar, write_zip
 
+from pipeline.compute.child import BadAnswer, pack_texts
 from pipeline.compute.isolation import find_missing
-from pipeline.compute.messages import BadAnswer, pack_texts
 from pipeline.corpus import sandboxed as sandboxing
 from pipeline.corpus.sandboxed import VideoLookup
 from pipeline.corpus.video_names import NoVideo

@@ -11,8 +11,8 @@ import pytest
 import spacy
 from settings import tokenizing
 
+from pipeline.compute.child import BadAnswer, pack_texts
 from pipeline.compute.isolation import find_missing
-from pipeline.compute.messages import BadAnswer, pack_texts
 from pipeline.errors import UserError
 from pipeline.params import EmbeddingParams
 from pipeline.text import sandboxed as module
