@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:  # modules that only write videos do not need params
     from pipeline.params import LimitParams
-    from pipeline.video.geometry import Filter, Picture
+    from pipeline.video.pixels import Filter, Picture
     from pipeline.video.timeline import Timeline
 
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]  # 16 bits for HDR and wide-gamut colours

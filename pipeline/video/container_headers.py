@@ -13,7 +13,7 @@ from math import floor
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from pipeline.video.geometry import Filter
+from pipeline.video.pixels import Filter
 from pipeline.video.truncation import (
     ASF_HEADER,
     MATROSKA,

@@ -24,19 +24,19 @@ from pipeline.video import (
     check_file,
     collect_frames,
 )
-from pipeline.video.colour import convert_to_srgb
 from pipeline.video.ffmpeg import find_executable
 from pipeline.video.ffmpeg_decoder import FfmpegReader
-from pipeline.video.geometry import (
+from pipeline.video.picture_reader import FfmpegPictureReader, PictureReader
+from pipeline.video.pixels import (
     Filter,
     Picture,
+    convert_to_srgb,
     find_busiest_crop,
     find_centre_crop,
     find_matrix,
     list_clip_filters,
     list_grey_filters,
 )
-from pipeline.video.picture_reader import FfmpegPictureReader, PictureReader
 from pipeline.video.pyav_parts import Inexact, PyavPartReader
 from pipeline.video.timeline import OutsideVideo, ShortClip, Timeline, choose_windows, find_part
 from pipeline.video.truncation import refuse_truncated

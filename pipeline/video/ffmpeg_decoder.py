@@ -31,22 +31,25 @@ from pipeline.video import (
     refuse_codec,
     refuse_container,
 )
-from pipeline.video.colour import (
+from pipeline.video.container_headers import find_end, read_container_header
+from pipeline.video.ffmpeg import FfmpegError, read_log, run
+from pipeline.video.frame_filters import find_chroma_steps
+from pipeline.video.pixels import (
     BT709,
     BT2020,
     DCI_P3,
+    DEINTERLACE,
     DISPLAY_P3,
     HLG,
     PQ,
     SRGB,
     UNSPECIFIED,
     WITHOUT_COLOUR,
+    Filter,
+    Picture,
     read_colour,
+    read_orientation,
 )
-from pipeline.video.container_headers import find_end, read_container_header
-from pipeline.video.ffmpeg import FfmpegError, read_log, run
-from pipeline.video.frame_filters import find_chroma_steps
-from pipeline.video.geometry import DEINTERLACE, Filter, Picture, read_orientation
 from pipeline.video.timeline import ContainerClock, Timeline, Timestamps
 
 LINE = r"^\[Parsed_showinfo_0 @ \w+\] "  # anchored: metadata from the file never stands at the start of a line

@@ -11,8 +11,7 @@ from av.video.format import VideoFormat
 from av.video.frame import VideoFrame
 
 from pipeline.video import FilterChoice, Pixels
-from pipeline.video.colour import read_colour
-from pipeline.video.geometry import Filter, Picture, read_orientation
+from pipeline.video.pixels import Filter, Picture, read_colour, read_orientation
 
 NAMELESS = range(len(Type), 48)  # types of side data, present or future, that PyAV has no name for
 KEPT_PICTURES = 64  # cached frame descriptions
@@ -80,7 +79,7 @@ def find_orientation(frame: VideoFrame) -> tuple[int, bool]:
 
 
 def describe_frame(frame: VideoFrame, pixel_aspect: Fraction, rotation: int, mirrored: bool) -> Picture:
-    """The properties of a frame that `geometry` needs; cached."""
+    """The properties of a frame that `pixels` needs; cached."""
     tags = int(frame.color_trc), int(frame.color_primaries), int(frame.colorspace)
     return _describe(frame.width, frame.height, frame.format.name, tags, pixel_aspect, rotation, mirrored)
 

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from settings import clip_shape, transcoding
 
-from pipeline.video.colour import BT709, BT2020, DISPLAY_P3, HLG, NARROW, PQ, SRGB, Colour, convert_to_srgb, read_colour
 from pipeline.video.decode import decode_video
 from pipeline.video.ffmpeg import run
+from pipeline.video.pixels import BT709, BT2020, DISPLAY_P3, HLG, NARROW, PQ, SRGB, Colour, convert_to_srgb, read_colour
 
 KINDS = {
     "hlg": ("bt2020", "arib-std-b67", "bt2020nc"),

@@ -2,7 +2,7 @@ from fractions import Fraction
 
 import pytest
 
-from pipeline.video.geometry import Crop, Picture, find_centre_crop, list_clip_filters
+from pipeline.video.pixels import Crop, Picture, find_centre_crop, list_clip_filters
 
 
 def picture(width, height, *, pixel_aspect=Fraction(1), rotation=0, steps=(2, 2)):

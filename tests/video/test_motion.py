@@ -10,7 +10,7 @@ from videos import draw
 
 from pipeline.video.decode import decode_video
 from pipeline.video.ffmpeg import run
-from pipeline.video.geometry import NOISE, Picture, find_busiest_crop, find_centre_crop
+from pipeline.video.pixels import NOISE, Picture, find_busiest_crop, find_centre_crop
 
 
 def picture(width=640, height=320, steps=(1, 1)):

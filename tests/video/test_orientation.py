@@ -11,7 +11,7 @@ from settings import clip_shape, transcoding
 
 from pipeline.video.decode import decode_video
 from pipeline.video.ffmpeg import run
-from pipeline.video.geometry import read_orientation
+from pipeline.video.pixels import read_orientation
 
 DECODERS = ["in_process", "ffmpeg"]
 WAYS = list(itertools.product([0, 90, 180, 270], [False, True]))  # turned counter-clockwise, then mirrored
