@@ -13,7 +13,7 @@ import typer
 from pipeline.cli.printing import cell, open_console, print_table
 from pipeline.corpus import LabelRow, describe_location
 from pipeline.corpus.captions import clean_objects, escape_unwritable, normalise_text
-from pipeline.corpus.readers.metadata import read_rows
+from pipeline.corpus.readers.table import read_metadata
 from pipeline.corpus.sandboxed import VideoLookup, call_reader
 from pipeline.corpus.video_files import is_usable_id
 from pipeline.corpus.video_names import NoVideo
@@ -58,7 +58,7 @@ def read_external_clips(
 ) -> ExternalClips:
     """Label and decode all videos that the metadata in `folder` lists. Raises UserError if none is left."""
     dataset = params.dataset.model_copy(update={"columns": columns})
-    rows = call_reader(read_rows, folder, dataset, folder, params.compute.sandbox)
+    rows = call_reader(read_metadata, folder, dataset, folder, params.compute.sandbox)
     judged = [_label(row, columns, vocabulary, directions, parser) for row in rows]
     drops = [one for one in judged if isinstance(one, Drop)]
     labelled = {one[0].id: one for one in judged if not isinstance(one, Drop)}

@@ -18,7 +18,6 @@ from pipeline.corpus.readers import (
     label_studio,
     lerobot,
     lists,
-    metadata,
     relations,
     sidecar,
     something,
@@ -32,6 +31,7 @@ from pipeline.corpus.readers.exports import refuse_unread
 from pipeline.corpus.readers.folders import find_naming, walk
 from pipeline.corpus.readers.guess import IDS, PATHS, evidently_labels, find_caption, find_column
 from pipeline.corpus.readers.set_reader import detect_set
+from pipeline.corpus.readers.table import FILE_NAMES, find_metadata
 from pipeline.corpus.text_files import read_start, read_text_lines
 from pipeline.corpus.video_names import VideoIndex, has_video_ending
 from pipeline.errors import UserError
@@ -87,7 +87,7 @@ def _detect_in_folder(folder: Path, dataset: DatasetParams) -> Detected:
         return known
     if held := _detect_container(folder):
         return held
-    if tables := metadata.find_tables(folder):
+    if tables := find_metadata(folder):
         return "metadata", f"there is a {tables[0].relative_to(folder)}"
     return _detect_list(folder) or _detect_by_evidence(folder, dataset)
 
@@ -275,7 +275,7 @@ def _detect_file(path: Path, dataset: DatasetParams) -> Detected:
     if ending in FORMATS or (ending == TEXT and evidently_labels(path, dataset)):
         header = list_column_names(path, dataset.delimiter)
         refuse_unread(path, dict.fromkeys(header))
-        named = next(filter(metadata.NAMING.fullmatch, header), None)
+        named = next(filter(FILE_NAMES.fullmatch, header), None)
         if named and dataset.columns.path not in header:
             return "metadata", f"it has a column {named}"
         if ending not in (".csv", ".tsv") or _has_header(path) or dataset.columns.caption in header:

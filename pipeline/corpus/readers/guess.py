@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.corpus import as_text
-from pipeline.corpus.readers import json_files, lists, metadata, sidecar, table
+from pipeline.corpus.readers import json_files, lists, sidecar, table
 from pipeline.corpus.readers.cells import list_column_names, list_tables, read_cells
 from pipeline.corpus.readers.containers import find_first_container, lists_downloads, read_samples
 from pipeline.corpus.segments import adopt_unit, counts_frames, find_segment_columns, is_in_one, is_start
@@ -46,7 +46,7 @@ def guess_columns(labels: Path, format_name: str, dataset: DatasetParams) -> tup
     names = _list_names(labels, format_name, dataset)
     columns = dataset.columns
     found: dict[str, str] = {}
-    named = format_name == "metadata" and any(map(metadata.NAMING.fullmatch, names))
+    named = format_name == "metadata" and any(map(table.FILE_NAMES.fullmatch, names))
     if format_name in ("table", "json", "metadata") and not named and not has_path(names, columns):
         found |= _guess_path(_find_first_file(labels, format_name, dataset), names, columns)
     caption = columns.caption
@@ -141,7 +141,7 @@ def _find_first_file(labels: Path, format_name: str, dataset: DatasetParams) -> 
     if not labels.is_dir():
         return labels
     if format_name == "metadata":
-        return next(iter(metadata.find_tables(labels)), None)
+        return next(iter(table.find_metadata(labels)), None)
     files = json_files.find_files(labels, dataset.classes) if format_name == "json" else list_tables(labels)
     # The first file may be a test set without captions.
     evident = (path for path in files if evidently_labels(path, dataset))

@@ -6,7 +6,8 @@ A dataset has variants: files differ between releases, and videos may be whole o
 from typing import Literal
 
 from pipeline.corpus.readers.json_files import KEY
-from pipeline.corpus.readers.set_cells import (
+from pipeline.corpus.readers.variants import (
+    Variant,
     add_ten_seconds,
     blank_translations,
     choose_commonest,
@@ -21,6 +22,9 @@ from pipeline.corpus.readers.set_cells import (
     group_spans,
     join_narrations,
     leave_negatives,
+    list_part_variants,
+    list_piece_variants,
+    list_tracked_variants,
     mark_ambiguous,
     name_by_file,
     pair_views,
@@ -39,7 +43,6 @@ from pipeline.corpus.readers.set_cells import (
     take_source,
     take_whole,
 )
-from pipeline.corpus.readers.variants import Variant, list_part_variants, list_piece_variants, list_tracked_variants
 
 CHARADES = ("id", "script", "descriptions", "actions", "length")
 CHARADES_CLASSES = ("Charades_v1_classes.txt", "*classes*.txt")

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 from settings import reading
 
-from pipeline.corpus.readers.metadata import read_rows
+from pipeline.corpus.readers.table import read_metadata as read_rows
 from pipeline.errors import UserError
 
 
