@@ -7,3 +7,7 @@ import os
 # this when torch is imported.
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")
+
+# From 1.29, onnxruntime sends telemetry, and writes an id of the machine to the home folder when it is imported. Its
+# API to disable that takes effect too late. Users who want telemetry can set 0.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

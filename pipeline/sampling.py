@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from pipeline.corpus.captions import normalise_text
 from pipeline.errors import UserError
 from pipeline.files import read_json, refuse_lfs_pointer
-from pipeline.onnx.graph import GraphUnfit, open_graph
+from pipeline.onnx import GraphUnfit, open_graph
 from pipeline.records import (
     EXPORTED_DESCRIPTION,
     FIRST_WORD_ID,
@@ -36,7 +36,7 @@ from pipeline.text.vocabulary import parse_vocabulary
 
 if TYPE_CHECKING:
     from pipeline.inference import Model
-    from pipeline.onnx.graph import Graph
+    from pipeline.onnx import Graph
     from pipeline.text.embeddings import Embeddings
 
 KNOWN_SHOWN = 20  # words of the vocabulary listed in a message

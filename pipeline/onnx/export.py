@@ -13,7 +13,7 @@ import torch
 from pipeline.data.dataset import to_frames
 from pipeline.errors import first_line
 from pipeline.inference import Model, draw_inputs
-from pipeline.onnx.graph import ABOUT, FRAMES, NOISE, TOKENS, Graph, GraphUnfit, to_pixels
+from pipeline.onnx import ABOUT, FRAMES, NOISE, TOKENS, Graph, GraphUnfit, to_pixels
 
 MAX_CLIPS = 4096  # per pass of a graph with a dynamic batch size
 BATCHES = (1, 2, 3, 5)  # sizes that a graph is tested with

@@ -24,7 +24,7 @@ from pipeline.errors import UserError
 from pipeline.files import digest_file
 from pipeline.inference import Model
 from pipeline.inference import sample as sample_clips
-from pipeline.onnx.graph import GraphUnfit
+from pipeline.onnx import GraphUnfit
 from pipeline.params import check_params
 from pipeline.sampling import VideoModel
 from stages.export_onnx import export_onnx
@@ -292,7 +292,7 @@ def test_a_graph_that_does_not_run_ends_with_a_message(exported, monkeypatch):
     def fail(*_):
         raise GraphUnfit("it does not run (bad allocation)")
 
-    monkeypatch.setattr("pipeline.onnx.graph.Graph.run", fail)
+    monkeypatch.setattr("pipeline.onnx.Graph.run", fail)
     with pytest.raises(UserError, match=r"generator\.onnx: it does not run \(bad allocation\); .* --exact, torch is"):
         drawn(exported, "out.npz")
 

@@ -12,8 +12,8 @@ from pipeline.data.dataset import to_frames
 from pipeline.files import digest_file
 from pipeline.inference import Model
 from pipeline.models.networks import Generator
+from pipeline.onnx import Graph, to_pixels
 from pipeline.onnx.export import ANY, ONE, export_generator
-from pipeline.onnx.graph import Graph, to_pixels
 
 KINDS = {
     "still layers": {},

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from pipeline.data.sampler import draw_noise
-from pipeline.onnx.graph import draw_noise_rows, draw_normal
+from pipeline.onnx import draw_noise_rows, draw_normal
 
 
 @pytest.mark.parametrize("seed", [0, 1, 17, 2**32 - 1, 2**32 + 5, 2**62 + 12345])

@@ -16,7 +16,7 @@ from pipeline.cli import app
 from pipeline.data.dataset import DataFolders
 from pipeline.errors import UserError
 from pipeline.inference import Model
-from pipeline.onnx.graph import Graph
+from pipeline.onnx import Graph
 from pipeline.params import SamplingParams
 from pipeline.sampling import VideoModel, from_pretrained
 from stages.evaluate_model import InputFolders, evaluate_model

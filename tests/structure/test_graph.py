@@ -1,8 +1,8 @@
 """The graph names all code and all params that its stages use, and no more; DVC itself follows neither.
 
 Exempt: `pipeline/params`, since the values it reads are hashed themselves; `pipeline/errors.py`, since it ends
-commands and makes no output; `pipeline/__init__.py`, which says how threads wait; `pipeline/planning`, since it tells
-of a training before it starts, or refuses it.
+commands and makes no output; `pipeline/__init__.py`, which says how threads wait and that nobody is told of a run;
+`pipeline/planning`, since it tells of a training before it starts, or refuses it.
 `pipeline/files.py` writes bytes, so it counts.
 """
 
