@@ -29,7 +29,7 @@ from pipeline.records import Frames
 from pipeline.video import Budget
 from pipeline.video.decode import DecodedVideo, Part, decode_parts, decode_video
 from pipeline.video.ffmpeg import run
-from pipeline.video.geometry import SCALE_FLAGS
+from pipeline.video.pixels import SCALE_FLAGS
 from pipeline.video.pyav_decoder import PyavReader
 from pipeline.video.webm import UnsupportedFile, read_plain_webm
 
