@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pipeline.compute.child import Failure, Work
-from pipeline.pretrained.sandboxed import NetworkFunction, Question
+from pipeline.pretrained import NetworkFunction, Question
 
 
 class OwnedNetwork(NetworkFunction):

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pipeline.pretrained import CLIP, Network
+from pipeline.pretrained.networks import CLIP, Network
 
 CPU = torch.device("cpu")
 SIDE = 32  # of the frames that the tiny networks take

@@ -24,7 +24,7 @@ from pipeline.measures import (
     measure_laplacian_energies,
     measure_movement,
 )
-from pipeline.pretrained import Network
+from pipeline.pretrained.networks import Network
 from pipeline.records import Frames
 
 EDGE = 2  # pixels cropped on each side of thumbnails, so that clips shifted by up to as many still overlap

@@ -17,7 +17,8 @@ from pipeline.evaluation.intervals import Figure, interval_by_halves, interval_o
 from pipeline.evaluation.measured_clips import CaptionBank, Floats, Ints, MeasuredClips
 from pipeline.evaluation.memorisation import CopySearch
 from pipeline.measures import Features
-from pipeline.pretrained import NetworkName, PretrainedNetworks
+from pipeline.pretrained import PretrainedNetworks
+from pipeline.pretrained.networks import NetworkName
 
 MIN_CLIPS = 10  # clips; no mean of fewer is given
 HALVES = 40  # at most, for the interval of a distance: each costs as much as the distance

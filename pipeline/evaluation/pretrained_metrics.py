@@ -37,13 +37,13 @@ from pipeline.evaluation.metric import (
 )
 from pipeline.evaluation.two_sample import MIN_DISTANCE_CLIPS, frechet
 from pipeline.measures import Features, mmd
-from pipeline.pretrained import NETWORK_PATHS, CaptionNetwork, NetworkName, PretrainedNetworks, list_networks
-from pipeline.pretrained.sandboxed import load_sandboxed_networks
+from pipeline.pretrained import PretrainedNetworks, list_networks, load_networks
+from pipeline.pretrained.networks import NETWORK_PATHS, CaptionNetwork, NetworkName
 
 
 def open_networks(folder: Path, devices: str, sandbox: SandboxMode) -> PretrainedNetworks:
     """The networks in a folder, on the first of the devices. Raises UserError if one of them cannot be used."""
-    return load_sandboxed_networks(folder, parse_devices(devices)[0], sandbox) if any(list_networks(folder)) else {}
+    return load_networks(folder, parse_devices(devices)[0], sandbox) if any(list_networks(folder)) else {}
 
 
 def population_frechet(real: Features, fake: Features) -> float:

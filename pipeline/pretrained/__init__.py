@@ -1,302 +1,177 @@
-"""Pretrained networks from local files: clips -> features. Nothing is downloaded.
+"""The pretrained networks in a folder, in sandboxed child processes, one each: frames -> checked features.
 
-I3D, the network of FVD, is a single file, as in the protocol of StyleGAN-V: Unterthiner et al. 2018 (FVD),
-arXiv:1812.01717; Skorokhodov et al. 2022 (StyleGAN-V), arXiv:2112.14683. CLIP, VideoMAE and V-JEPA 2 are folders of
-`transformers` with config.json, model.safetensors and preprocessor_config.json.
+The files are untrusted, and TorchScript files are programs. On a CPU, a network only needs its own files and executable
+memory (see `Permissions`). A GPU needs device files and driver calls that the sandbox denies, so there the networks run
+in this process.
 """
 
-from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+import os
+import sys
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, NamedTuple
 
 import numpy as np
+import psutil
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
-from safetensors import SafetensorError
 from torch import Tensor
 
-from pipeline.errors import UserError, describe_fault, first_line, name_install
-from pipeline.files import digest_file, digest_value, read_json
-from pipeline.pretrained.preprocessing import find_preprocessor_config, parse_sides, read_preprocessor
+from pipeline.compute.child import BadAnswer, ChildFault, Failure, Work, check_text
+from pipeline.compute.isolation import Permissions, find_missing
+from pipeline.compute.sandbox import Sandbox, SandboxMode, refuse_or_warn
+from pipeline.errors import UserError
+from pipeline.pretrained.networks import (
+    NETWORK_PATHS,
+    NETWORKS,
+    CaptionNetwork,
+    Network,
+    NetworkName,
+    check_files,
+    digest_network,
+    import_code,
+    list_files,
+)
 from pipeline.records import Frames
 
-BATCH_CLIPS = 4  # clips per pass: 16 frames of 224x224 take tens of megabytes in every layer
+SECONDS = 3600.0  # per request: a network with a billion weights takes minutes for a few clips
+MAX_FEATURES = 2**16  # of a clip
+CPU = torch.device("cpu")
 
-I3D_FEATURES = 400
-I3D_MIN_FRAMES = 10  # time is halved four times, and the last layer needs two steps
-I3D_SWITCHES = ("rescale", "resize", "return_features")
-
-CONFIG = "config.json"
-INCOMPLETE = "fetch all of the folder, not the weights alone"
-TOKENIZERS = (("tokenizer.json",), ("vocab.json", "merges.txt"))
-DIGESTED = ("*.json", "*.txt", "*.safetensors")
+PretrainedNetworks = Mapping[NetworkName, Network]
 
 
-class Network(ABC):
-    """Extracts features of clips. Metrics are comparable only if `digest`, that of the network's files, is equal."""
+class Question(NamedTuple):
+    """A request to a child: features of clips, vectors of captions, or whether it can take this many frames."""
 
-    def __init__(self, path: Path, digest: str, device: torch.device) -> None:
-        self.path = path
-        self.digest = digest
-        self.device = device
+    clips: Frames | None = None
+    captions: tuple[str, ...] = ()
+    frames: int = 0  # 0: whether it can be loaded
 
-    @abstractmethod
-    def find_obstacle(self, frames: int) -> str:
-        """Why it cannot take clips with this many frames; empty if it can."""
-
-    @abstractmethod
-    def extract(self, clips: Tensor) -> Tensor:
-        """uint8 [B,T,H,W,3], not yet on the device -> features [B,F]."""
-
-    def extract_all(self, frames: Frames) -> NDArray[np.float64]:
-        """Features [N,F] of any number of clips, uint8 [N,T,H,W,3]. Raises UserError if they are not finite."""
-        with torch.inference_mode():
-            parts = [
-                self.extract(torch.from_numpy(np.ascontiguousarray(frames[at : at + BATCH_CLIPS]))).cpu()
-                for at in range(0, len(frames), BATCH_CLIPS)
-            ]
-        features = torch.cat(parts).double()
-        if not features.isfinite().all():
-            raise UserError(f"{self.path}: its features of clips are not finite; its weights are damaged")
-        return features.numpy()
+    @property
+    def rows(self) -> int:
+        """The number of rows of the answer; 0 if the answer is a text."""
+        return len(self.captions) if self.clips is None else len(self.clips)
 
 
-class CaptionNetwork(Network):
-    """A network that also embeds captions, into the space of its clip features."""
+class NetworkFunction:
+    """Loads one network in the child at the first request, and keeps it. Answers are checked in the parent."""
 
-    @abstractmethod
-    def embed_captions(self, texts: Sequence[str]) -> Tensor:
-        """Unit vectors [N,E] of texts, which are truncated to the network's maximum length."""
+    def __init__(self, name: NetworkName, path: Path, threads: int) -> None:
+        self.name, self.path, self.threads = name, path, threads
+        self.permissions = Permissions(
+            frozenset(_list_paths(path)), memory_bytes=psutil.virtual_memory().available, machine_code=True
+        )
+        self._network: Network | None = None  # in the child
+        self._width = 0  # of its features, known from the first answer; in the parent
 
+    def __reduce__(self) -> tuple[Callable[..., "NetworkFunction"], tuple[NetworkName, Path, int]]:
+        return _rebuild_in_child, (self.name, self.path, self.threads)
 
-def select_frames(clips: Tensor, count: int) -> Tensor:
-    """`count` frames of clips [B,T,H,W,3], evenly spread from the first to the last."""
-    return clips[:, torch.linspace(0, clips.shape[1] - 1, count).round().long()]
+    def list_steps(self, _: Question) -> Mapping[str, Sequence[str]]:
+        """The question is one item."""
+        return {"answer": ("answer",)}
 
+    def find_permissions(self, _: Question) -> Permissions:
+        """The files of the network."""
+        return self.permissions
 
-class I3D(Network):
-    """400 features of clips of any height and width; the network itself resizes to 224x224 and rescales."""
+    def count_bytes(self, task: Question, _: str) -> int:
+        """The maximum size of the answer, in float64."""
+        return task.rows * MAX_FEATURES * np.dtype(np.float64).itemsize
 
-    def __init__(self, path: Path, device: torch.device) -> None:
-        """Raises UserError if the file is not this network."""
-        try:
-            network = torch.jit.load(path, map_location=device)  # type: ignore[no-untyped-call]
-        except (RuntimeError, OSError) as error:
-            reason = f"not a TorchScript file ({first_line(error)})"
-            raise UserError(f"{path}: {reason}; see docs/how-to/pretrained-metrics.md") from None
-        schema = getattr(network.forward, "schema", None)
-        takes = [argument.name for argument in schema.arguments] if schema else []
-        if missing := [name for name in I3D_SWITCHES if name not in takes]:
-            raise UserError(
-                f"{path}: a TorchScript network without the switch {missing[0]}, so not the i3d_torchscript.pt of "
-                "StyleGAN-V; see docs/how-to/pretrained-metrics.md"
-            )
-        super().__init__(path, digest_network(path), device)
-        self._network = network.eval()
+    def prepare(self, _: Question) -> None:
+        """Does nothing: loading is part of the first answer, so that the time limit applies."""
 
-    def find_obstacle(self, frames: int) -> str:
-        return f"clips of {frames} frames, I3D needs {I3D_MIN_FRAMES}" if frames < I3D_MIN_FRAMES else ""
+    def work(self, task: Question, item: str, _failures: Mapping[str, Failure], _scratch: str) -> Work:
+        """In the child: load the network if necessary, and answer."""
+        yield item
+        if self._network is None:
+            torch.set_num_threads(self.threads)  # as in the parent: sums depend on it in the last bits
+            self._network = NETWORKS[self.name](self.path, CPU)
+        if not task.rows:
+            return self._network.find_obstacle(task.frames) if task.frames else "", ()
+        if task.clips is not None:
+            return "", (self._network.extract_all(task.clips).data,)
+        assert isinstance(self._network, CaptionNetwork)
+        return "", (self._network.embed_captions(task.captions).contiguous().numpy().data,)
 
-    def extract(self, clips: Tensor) -> Tensor:
-        x = clips.permute(0, 4, 1, 2, 3).contiguous().to(self.device)  # [B,3,T,H,W]
-        features: Tensor = self._network(x, **dict.fromkeys(I3D_SWITCHES, True))
-        if features.shape != (len(clips), I3D_FEATURES):
-            found = list(features.shape[1:])
-            raise UserError(f"{self.path}: describes a clip by {found} values, where I3D has [{I3D_FEATURES}]")
+    def check(self, task: Question, _: str, value: Any, content: bytearray) -> str | NDArray[np.float64]:
+        """A text, or finite values with the same width as all answers before. Raises BadAnswer."""
+        text = check_text(value)
+        if not task.rows:
+            return text
+        width, rest = divmod(len(content), task.rows * np.dtype(np.float64).itemsize)
+        if rest or not width or width != (self._width or width):
+            raise BadAnswer(f"{len(content):,} bytes of features of {task.rows} rows")
+        features = np.frombuffer(content, np.float64).reshape(task.rows, width)
+        if not np.isfinite(features).all():
+            raise BadAnswer("features that are not finite")
+        self._width = width
         return features
 
-
-def import_library() -> Any:
-    """The package `transformers`, which takes seconds to load. Raises UserError if it is not installed."""
-    try:
-        import transformers
-    except ImportError:
-        raise UserError(
-            f"the networks in evaluate.pretrained.weights need transformers; {name_install('pretrained')}, or take "
-            "them out of that folder"
-        ) from None
-    transformers.utils.logging.set_verbosity_error()  # the causes of its warnings are checked below
-    transformers.utils.logging.disable_progress_bar()
-    return transformers
+    def finish(self, _: Question, found: Mapping[str, Any], failures: Mapping[str, Failure]) -> Any:
+        """The one answer. Raises UserError if there is none."""
+        for failure in failures.values():
+            raise _describe_missing_answer(self.path, failure.detail)
+        return found["answer"]
 
 
-def import_code(name: "NetworkName") -> None:
-    """Import the modules of `transformers` that a network needs, which are otherwise imported lazily."""
-    for part in LIBRARY_PARTS[name]:
-        getattr(import_library(), part)
+def _rebuild_in_child(name: NetworkName, path: Path, threads: int) -> NetworkFunction:
+    """Unpickle in the child, before the sandbox is applied: imports the network's code, which reads the user's name.
 
-
-def check_files(path: Path, name: "NetworkName") -> None:
-    """Check that the files of a network exist; reads none of them. Raises UserError for the first that is missing."""
-    if name == "i3d":
-        return
-    if not path.is_dir():
-        raise UserError(f"{path}: a file; make it a folder with config.json, model.safetensors and the other files")
-    if not (path / CONFIG).is_file():
-        raise UserError(f"{path / CONFIG}: no such file; {INCOMPLETE}")
-    if not any(path.glob("*.safetensors")):
-        raise UserError(f"{path}: holds no model.safetensors; fetch it, or save the model again with save_pretrained")
-    find_preprocessor_config(path)
-    # Without these files, the library would create a tokenizer with an empty vocabulary.
-    if name == "clip" and not any(all((path / file).is_file() for file in files) for files in TOKENIZERS):
-        raise UserError(f"{path}: holds no tokenizer.json, nor vocab.json and merges.txt; fetch them, too")
-
-
-def open_network(folder: Path, kind: "NetworkName", name: str, device: torch.device) -> Any:
-    """The network of a folder in float32: `name`ForVideoClassification without its last layer, or `name`Model.
-
-    Raises UserError if the folder has another kind of network, or weights that are damaged or do not match. Nothing is
-    downloaded or unpickled.
+    Import errors are ignored here; they are raised when the network is loaded.
     """
-    check_files(folder, kind)
-    config = _read_config(folder, kind)
-    classifies = f"{name}ForVideoClassification" in (config.get("architectures") or ())
-    network_class = getattr(import_library(), f"{name}ForVideoClassification" if classifies else f"{name}Model")
-    try:
-        network, report = network_class.from_pretrained(
-            folder,
-            local_files_only=True,
-            use_safetensors=True,
-            dtype=torch.float32,
-            output_loading_info=True,
-            ignore_mismatched_sizes=True,
-        )
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        raise UserError(f"{folder}: not the {name} that its config.json describes ({describe_fault(error)})") from None
-    # The library would initialise these randomly.
-    if lacking := sorted({*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])}):
-        missing = f"{len(lacking)} of the weights of the {name} in config.json, {lacking[0]} among them"
-        raise UserError(f"{folder}: model.safetensors lacks {missing}, or has them in other sizes; fetch both again")
-    if classifies:
-        network.classifier = torch.nn.Identity()
-    return network.to(device).eval().requires_grad_(False)
+    with suppress(UserError):
+        import_code(name)
+    return NetworkFunction(name, path, threads)
 
 
-def _read_config(folder: Path, kind: str) -> dict[str, Any]:
-    path = folder / CONFIG
-    config = read_json(path, INCOMPLETE)
-    found = config.get("model_type") if isinstance(config, dict) else None
-    if found != kind:
-        raise UserError(f"{path}: describes a network of the kind {found}, where {kind} is expected")
-    return dict(config)
+def _describe_missing_answer(path: Path, detail: str) -> UserError:
+    """The error for a network that gives no answer."""
+    return UserError(f"{path}: no features come from this network ({detail}); take another file")
 
 
-def digest_network(path: Path) -> str:
-    """SHA-256 of a network's file, or of the relevant files in its folder."""
-    if path.is_dir():
-        return digest_value({file.name: digest_file(file) for file in list_files(path)})
-    return digest_file(path)
+def _list_paths(path: Path) -> set[str]:
+    """The folder or file, and the targets of links in the folder, as in the cache of Hugging Face."""
+    return {os.path.realpath(file) for file in (path, *list_files(path))}
 
 
-def list_files(folder: Path) -> list[Path]:
-    """The relevant files in a network's folder."""
-    return sorted({path for pattern in DIGESTED for path in folder.glob(pattern)})
+class SandboxedNetwork(Network):
+    """A network whose file is opened only in a sandboxed child, which ends with this object or program."""
 
+    def __init__(self, name: NetworkName, path: Path, mode: SandboxMode) -> None:
+        """Raises UserError if the file is not this network."""
+        self._sandbox = Sandbox(NetworkFunction(name, path.absolute(), torch.get_num_threads()), SECONDS, mode)
+        weakref.finalize(self, self._sandbox.close)
+        self.path = path
+        self._ask(Question())
+        self._obstacles: dict[int, str] = {}
+        super().__init__(path, digest_network(path), CPU)
 
-class CLIP(CaptionNetwork):
-    """The mean unit vector of the frames of a clip, which ignores their order.
-
-    Its dot product with the unit vector of a caption is the mean cosine over frames, the text-video similarity of
-    Wu et al. 2021 (GODIVA), arXiv:2104.14806.
-    """
-
-    def __init__(self, folder: Path, device: torch.device) -> None:
-        self._network = open_network(folder, "clip", "CLIP", device)
-        self._preprocessor = read_preprocessor(folder, parse_sides(self._network.config.vision_config.image_size))
-        self._tokenizer = _open_tokenizer(folder, self._network.config.text_config.vocab_size)
-        super().__init__(folder, digest_network(folder), device)
-
-    def find_obstacle(self, frames: int) -> str:  # noqa: ARG002  any number will do
-        return ""
+    def find_obstacle(self, frames: int) -> str:
+        if frames not in self._obstacles:
+            self._obstacles[frames] = self._ask(Question(frames=frames))
+        return self._obstacles[frames]
 
     def extract(self, clips: Tensor) -> Tensor:
-        x = self._preprocessor.prepare(clips).to(self.device)
-        vectors = self._network.get_image_features(pixel_values=x.flatten(0, 1)).pooler_output  # [B*T,E]
-        return F.normalize(vectors, dim=1).view(*clips.shape[:2], -1).mean(dim=1)
+        return torch.from_numpy(self._ask(Question(clips.numpy())))
+
+    def _ask(self, question: Question) -> Any:
+        """The answer. Raises UserError if there is none, for example if the code of a TorchScript file fails."""
+        try:
+            return self._sandbox(question)
+        except ChildFault as fault:
+            raise _describe_missing_answer(self.path, fault.summary) from fault
+
+
+class SandboxedCaptionNetwork(SandboxedNetwork, CaptionNetwork):
+    """A sandboxed network that also embeds captions."""
 
     def embed_captions(self, texts: Sequence[str]) -> Tensor:
-        most = self._network.config.text_config.max_position_embeddings
-        tokens = self._tokenizer(list(texts), padding=True, truncation=True, max_length=most, return_tensors="pt")
-        with torch.inference_mode():
-            vectors = self._network.get_text_features(**tokens.to(self.device)).pooler_output
-        return F.normalize(vectors, dim=1).cpu().double()
-
-
-def _open_tokenizer(folder: Path, words: int) -> Any:
-    try:
-        tokenizer = import_library().AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{folder}: its tokenizer cannot be read ({describe_fault(error)}); fetch it again") from None
-    if len(tokenizer) > words:
-        raise UserError(f"{folder}: its tokenizer has {len(tokenizer)} tokens, its network {words}; fetch both again")
-    return tokenizer
-
-
-class VideoMAE(Network):
-    """Tong et al. 2022, arXiv:2203.12602. It has absolute temporal positions: longer clips are subsampled."""
-
-    def __init__(self, folder: Path, device: torch.device) -> None:
-        self._network = open_network(folder, "videomae", "VideoMAE", device)
-        self._preprocessor = read_preprocessor(folder, parse_sides(self._network.config.image_size))
-        super().__init__(folder, digest_network(folder), device)
-
-    def find_obstacle(self, frames: int) -> str:
-        needed = self._network.config.num_frames
-        return f"clips of {frames} frames, this VideoMAE needs {needed}" if frames < needed else ""
-
-    def extract(self, clips: Tensor) -> Tensor:
-        x = self._preprocessor.prepare(select_frames(clips, self._network.config.num_frames)).to(self.device)
-        return _pooled(self._network(pixel_values=x))
-
-
-class VJEPA2(Network):
-    """Assran et al. 2025, arXiv:2506.09985. It has relative temporal positions: shorter clips need no padding."""
-
-    def __init__(self, folder: Path, device: torch.device) -> None:
-        self._network = open_network(folder, "vjepa2", "VJEPA2", device)
-        self._preprocessor = read_preprocessor(folder, parse_sides(self._network.config.crop_size))
-        super().__init__(folder, digest_network(folder), device)
-
-    def find_obstacle(self, frames: int) -> str:
-        needed = self._network.config.tubelet_size
-        return f"clips of {frames} frames, V-JEPA 2 needs {needed}" if frames < needed else ""
-
-    def extract(self, clips: Tensor) -> Tensor:
-        config = self._network.config
-        count = min(clips.shape[1], config.frames_per_clip) // config.tubelet_size * config.tubelet_size
-        x = self._preprocessor.prepare(select_frames(clips, count)).to(self.device)
-        # Else the bare network would also run its predictor of masked patches, and nothing is masked.
-        bare = {} if hasattr(self._network, "classifier") else {"skip_predictor": True}
-        return _pooled(self._network(pixel_values_videos=x, **bare))
-
-
-def _pooled(output: Any) -> Tensor:
-    features: Tensor = output.logits if hasattr(output, "logits") else output.last_hidden_state.mean(dim=1)
-    return features
-
-
-NetworkName = Literal["i3d", "videomae", "vjepa2", "clip"]
-NETWORK_PATHS: dict[NetworkName, str] = {
-    "i3d": "i3d_torchscript.pt",
-    "videomae": "videomae",
-    "vjepa2": "vjepa2",
-    "clip": "clip",
-}
-NETWORKS: dict[NetworkName, type[I3D | VideoMAE | VJEPA2 | CLIP]] = {
-    "i3d": I3D,
-    "videomae": VideoMAE,
-    "vjepa2": VJEPA2,
-    "clip": CLIP,
-}
-LIBRARY_PARTS: dict[NetworkName, tuple[str, ...]] = {
-    "i3d": (),
-    "videomae": ("VideoMAEModel",),
-    "vjepa2": ("VJEPA2Model",),
-    "clip": ("CLIPModel", "AutoTokenizer"),
-}
-PretrainedNetworks = Mapping[NetworkName, Network]
+        return torch.from_numpy(self._ask(Question(captions=tuple(texts))))
 
 
 def list_networks(folder: Path) -> list[NetworkName]:
@@ -304,7 +179,28 @@ def list_networks(folder: Path) -> list[NetworkName]:
     return [name for name, path in NETWORK_PATHS.items() if (folder / path).exists()]
 
 
-def find_networks(folder: Path) -> dict[NetworkName, Path]:
+def load_networks(folder: Path, device: torch.device, mode: SandboxMode) -> PretrainedNetworks:
+    """The networks in `folder`, by name, sandboxed according to `mode`.
+
+    Raises UserError if a file is not the network of its name, or a required sandbox is not available.
+    """
+    if mode == "off":
+        return _load_here(folder, device)
+    if device.type != "cpu":
+        reason = "pretrained networks run on a GPU outside the sandbox"
+        if mode == "require":
+            raise UserError(f"{reason}, which compute.sandbox requires; take devices: cpu, or no {folder}")
+        print(f"warning: {reason}; with devices: cpu they are inside", file=sys.stderr)
+        return _load_here(folder, device)
+    refuse_or_warn(find_missing(), mode)
+    return {name: _open(name, path, mode) for name, path in _find_networks(folder).items()}
+
+
+def _load_here(folder: Path, device: torch.device) -> PretrainedNetworks:
+    return {name: NETWORKS[name](path, device) for name, path in _find_networks(folder).items()}
+
+
+def _find_networks(folder: Path) -> dict[NetworkName, Path]:
     """The paths of the networks in `folder`, by name. Raises UserError if one of them lacks a file.
 
     That is found before any network is loaded, which can take minutes.
@@ -315,6 +211,6 @@ def find_networks(folder: Path) -> dict[NetworkName, Path]:
     return paths
 
 
-def load_networks(folder: Path, device: torch.device) -> PretrainedNetworks:
-    """The networks in `folder`, by name. Raises UserError if a file is not the network of its name."""
-    return {name: NETWORKS[name](path, device) for name, path in find_networks(folder).items()}
+def _open(name: NetworkName, path: Path, mode: SandboxMode) -> Network:
+    described = issubclass(NETWORKS[name], CaptionNetwork)
+    return (SandboxedCaptionNetwork if described else SandboxedNetwork)(name, path, mode)

@@ -13,7 +13,7 @@ from pipeline.evaluation.measured_clips import CaptionBank
 from pipeline.evaluation.metric import measure_all
 from pipeline.evaluation.pretrained_metrics import PRETRAINED_METRICS, open_networks, population_frechet
 from pipeline.evaluation.two_sample import MIN_DISTANCE_CLIPS
-from pipeline.pretrained import NETWORK_PATHS
+from pipeline.pretrained.networks import NETWORK_PATHS
 
 BANK = [prompt(thing) for thing in range(8)]
 

@@ -10,8 +10,8 @@ from pretrained_files import SIDE, processor_of, transformers, write_clip, write
 from safetensors.torch import load_file, save_file
 
 from pipeline.errors import UserError
-from pipeline.pretrained import CLIP, NETWORK_PATHS, NETWORKS, VJEPA2, VideoMAE, load_networks
-from pipeline.pretrained.preprocessing import read_preprocessor
+from pipeline.pretrained import load_networks
+from pipeline.pretrained.networks import CLIP, NETWORK_PATHS, NETWORKS, VJEPA2, VideoMAE, read_preprocessor
 
 CPU = torch.device("cpu")
 KINDS = {"videomae": VideoMAE, "vjepa2": VJEPA2, "clip": CLIP}
@@ -138,14 +138,14 @@ def test_the_order_of_frames_is_nothing_to_clip(weights):
 
 
 def test_what_lies_in_the_folder_is_loaded_and_what_does_not_is_left_out(weights, tmp_path):
-    found = load_networks(weights, CPU)
+    found = load_networks(weights, CPU, "off")
     assert {name: type(network) for name, network in found.items()} == {
         NETWORK_PATHS[name]: KINDS[name] for name in KINDS
     }
-    assert load_networks(tmp_path, CPU) == load_networks(tmp_path / "gone", CPU) == {}
+    assert load_networks(tmp_path, CPU, "off") == load_networks(tmp_path / "gone", CPU, "off") == {}
     digests = {network.digest for network in found.values()}
     assert len(digests) == 3
-    assert {network.digest for network in load_networks(weights, CPU).values()} == digests
+    assert {network.digest for network in load_networks(weights, CPU, "off").values()} == digests
 
 
 def copy_of(weights, name, tmp_path):
@@ -157,13 +157,13 @@ def test_a_missing_file_is_named_before_any_network_is_loaded(weights, tmp_path,
     (copy_of(weights, "clip", tmp_path) / "tokenizer.json").unlink()
     monkeypatch.setitem(NETWORKS, "videomae", lambda *_: pytest.fail("loaded"))
     with pytest.raises(UserError, match=r"clip: holds no tokenizer\.json"):
-        load_networks(tmp_path, CPU)
+        load_networks(tmp_path, CPU, "off")
 
 
 def test_weights_of_another_kind_are_named(weights, tmp_path):
     shutil.copytree(weights / "clip", tmp_path / "videomae")
     with pytest.raises(UserError, match=r"videomae/config\.json: describes a network of the kind clip, where videomae"):
-        load_networks(tmp_path, CPU)
+        load_networks(tmp_path, CPU, "off")
 
 
 def test_weights_that_do_not_fit_the_config_are_no_noise_in_silence(weights, tmp_path):

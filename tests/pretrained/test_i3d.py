@@ -7,7 +7,7 @@ from pretrained_files import TinyI3D, write_i3d
 from torch import Tensor, nn
 
 from pipeline.errors import UserError
-from pipeline.pretrained import I3D, I3D_FEATURES, I3D_MIN_FRAMES
+from pipeline.pretrained.networks import I3D, I3D_FEATURES, I3D_MIN_FRAMES
 
 CPU = torch.device("cpu")
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit")

@@ -7,10 +7,11 @@ from planted_networks import take_over
 from pretrained_files import TinyI3D, write_clip, write_i3d, write_videomae
 from torch import Tensor
 
+from pipeline import pretrained
 from pipeline.compute.isolation import find_missing
 from pipeline.errors import UserError
-from pipeline.pretrained import NETWORK_PATHS, list_networks, load_networks, sandboxed
-from pipeline.pretrained.sandboxed import SandboxedNetwork, load_sandboxed_networks
+from pipeline.pretrained import SandboxedNetwork, list_networks, load_networks
+from pipeline.pretrained.networks import NETWORK_PATHS
 
 CPU = torch.device("cpu")
 MISSING = find_missing()
@@ -40,7 +41,7 @@ def clips(count, frames=12):
 
 def compare(folder, frames):
     """Both ways to open the networks of a folder -> the sandboxed ones; they answer everything alike."""
-    plain, inside = load_networks(folder, CPU), load_sandboxed_networks(folder, CPU, "require")
+    plain, inside = (load_networks(folder, CPU, mode) for mode in ("off", "require"))
     shown = clips(6)  # more than one batch
     assert plain.keys() == inside.keys()
     for name, network in inside.items():
@@ -78,9 +79,9 @@ def test_a_torchscript_program_reads_a_secret_outside_and_not_inside(tmp_path):
     secret.write_bytes(SECRET)
     folder = tmp_path / "weights"
     write_i3d(folder / NETWORK_PATHS["i3d"], ReadingI3D(str(secret), len(SECRET)))
-    told = load_sandboxed_networks(folder, CPU, "off")["i3d"].extract_all(clips(1))
+    told = load_networks(folder, CPU, "off")["i3d"].extract_all(clips(1))
     assert bytes(told[0, : len(SECRET)].astype(np.uint8)) == SECRET
-    inside = load_sandboxed_networks(folder, CPU, "require")["i3d"]
+    inside = load_networks(folder, CPU, "require")["i3d"]
     with pytest.raises(UserError, match=r"no features come from this network \(.*unable to open file <\S*secret>"):
         inside.extract_all(clips(1))
 
@@ -103,9 +104,9 @@ def test_a_torchscript_program_reads_a_secret_outside_and_not_inside(tmp_path):
 def test_a_child_that_is_taken_over_gives_no_features(tmp_path, monkeypatch, attempt, told):
     (tmp_path / "secret").write_bytes(SECRET)
     path = write_i3d(tmp_path / "weights" / NETWORK_PATHS["i3d"])
-    monkeypatch.setattr(sandboxed, "SECONDS", 1.0)
+    monkeypatch.setattr(pretrained, "SECONDS", 1.0)
     monkeypatch.setattr(
-        sandboxed, "NetworkFunction", lambda name, path, _: take_over(name, path, attempt, str(tmp_path / "secret"))
+        pretrained, "NetworkFunction", lambda name, path, _: take_over(name, path, attempt, str(tmp_path / "secret"))
     )
     network = SandboxedNetwork("i3d", path, "require")
     with pytest.raises((UserError, PermissionError), match=told) as caught:
@@ -116,30 +117,30 @@ def test_a_child_that_is_taken_over_gives_no_features(tmp_path, monkeypatch, att
 
 def test_all_clips_are_described_by_as_many_values(tmp_path):
     path = write_i3d(tmp_path / NETWORK_PATHS["i3d"])
-    function = sandboxed.NetworkFunction("i3d", path, 1)
-    function.check(sandboxed.Question(captions=("a",)), "answer", "", bytearray(16))
-    with pytest.raises(sandboxed.BadAnswer, match="24 bytes of features of 1 rows"):
-        function.check(sandboxed.Question(captions=("a",)), "answer", "", bytearray(24))
+    function = pretrained.NetworkFunction("i3d", path, 1)
+    function.check(pretrained.Question(captions=("a",)), "answer", "", bytearray(16))
+    with pytest.raises(pretrained.BadAnswer, match="24 bytes of features of 1 rows"):
+        function.check(pretrained.Question(captions=("a",)), "answer", "", bytearray(24))
 
 
 @pytest.mark.parametrize("mode", ["off", "require"])
 def test_a_file_that_is_no_network_is_named_as_well_inside(tmp_path, mode):
     (tmp_path / NETWORK_PATHS["i3d"]).write_bytes(b"no network")
     with pytest.raises(UserError, match=r"i3d_torchscript\.pt: not a TorchScript file"):
-        load_sandboxed_networks(tmp_path, CPU, mode)
+        load_networks(tmp_path, CPU, mode)
 
 
 def test_a_gpu_is_used_outside_which_is_told_or_refused(tmp_path, monkeypatch, capsys):
     write_i3d(tmp_path / NETWORK_PATHS["i3d"])
-    monkeypatch.setattr(sandboxed, "load_networks", lambda folder, device: {folder.name: device.type})
+    monkeypatch.setattr(pretrained, "_load_here", lambda folder, device: {folder.name: device.type})
     gpu = torch.device("cuda", 0)
-    assert load_sandboxed_networks(tmp_path, gpu, "off") == {tmp_path.name: "cuda"}
+    assert load_networks(tmp_path, gpu, "off") == {tmp_path.name: "cuda"}
     assert capsys.readouterr().err == ""
-    assert load_sandboxed_networks(tmp_path, gpu, "auto") == {tmp_path.name: "cuda"}
+    assert load_networks(tmp_path, gpu, "auto") == {tmp_path.name: "cuda"}
     told = "warning: pretrained networks run on a GPU outside the sandbox; with devices: cpu they are inside\n"
     assert capsys.readouterr().err == told
     with pytest.raises(UserError, match=r"outside the sandbox, which compute\.sandbox requires; take devices: cpu"):
-        load_sandboxed_networks(tmp_path, gpu, "require")
+        load_networks(tmp_path, gpu, "require")
 
 
 def test_the_child_ends_with_its_network(tmp_path):

@@ -109,7 +109,7 @@ DOORS = {
         "stages/train_model.py",
     ),
     "torch.distributed": ("pipeline/distributed",),
-    "transformers": ("pipeline/pretrained/__init__.py",),
+    "transformers": ("pipeline/pretrained/networks.py",),
     "vl_convert": ("pipeline/cli/prepare.py", "pipeline/cli/sweep_report.py"),
 }
 IMPORTERS = {"pipeline.cli", "pipeline.extensions"}  # import the command that is called; what params refer to
