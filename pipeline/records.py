@@ -131,16 +131,8 @@ class Caption:
         return tuple(token for token, slot in zip(self.tokens, self.slots, strict=True) if slot == 0)
 
     @property
-    def action_ids(self) -> tuple[int, ...]:
-        return tuple(number for number, slot in zip(self.token_ids, self.slots, strict=True) if slot == 0)
-
-    @property
-    def object_tokens(self) -> tuple[str, ...]:
-        """The words of all objects in order, without articles; empty if the caption names none."""
-        return tuple(token for token, slot in zip(self.tokens, self.slots, strict=True) if slot > 0)
-
-    @property
     def object_ids(self) -> tuple[int, ...]:
+        """The ids of the words of all objects in order, without articles; empty if the caption names none."""
         return tuple(number for number, slot in zip(self.token_ids, self.slots, strict=True) if slot > 0)
 
 

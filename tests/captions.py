@@ -4,7 +4,7 @@ from locations import SHARED
 from made import make_clip
 
 from pipeline.corpus.captions import find_objects, normalise_text
-from pipeline.records import Clip, Split
+from pipeline.records import Caption, Clip, Split
 
 TEMPLATES = SHARED / "labels" / "something-v2-templates.txt"
 
@@ -19,3 +19,8 @@ def pushed(clip_id: str, thing: str, split: Split = "train") -> Clip:
     """A clip of a thing pushed to the right."""
     caption = f"pushing a {thing} from left to right"
     return make_clip(clip_id, caption, split, "Pushing [something] from left to right", (thing,))
+
+
+def object_tokens(caption: Caption) -> tuple[str, ...]:
+    """The words of all objects in order, without articles."""
+    return tuple(token for token, slot in zip(caption.tokens, caption.slots, strict=True) if slot > 0)

@@ -1,7 +1,7 @@
 """Misspelt words."""
 
 import pytest
-from captions import pushed
+from captions import object_tokens, pushed
 from made import make_clip
 from settings import tokenizing
 
@@ -102,7 +102,7 @@ CLIPS = [
 def test_all_splits_are_corrected_by_what_the_train_split_knows_and_every_correction_is_listed():
     done = tokenize_clips(CLIPS, tokenizing(spelling=3))
     assert done.corrections == [Correction("botle", "bottle", 2, 1)]
-    things = {caption.id: caption.object_tokens for caption in done.captions}
+    things = {caption.id: object_tokens(caption) for caption in done.captions}
     assert things["b"] == things["c"] == ("bottle",)
     assert (things["d"], things["e"], things["f"], things["g"]) == (("bananna",), ("banana",), ("kettel",), ("penny",))
     assert [caption.text for caption in done.captions if caption.id == "b"] == ["pushing a botle from left to right"]
