@@ -20,19 +20,23 @@ from functools import partial
 from itertools import islice
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
-from typing import Any, Generic, Literal, Protocol, TypeVar
+from typing import Any, Generic, Literal, Protocol
 
 from pipeline.compute.child import ChildFault
 from pipeline.compute.isolation import find_missing
-from pipeline.compute.sandbox import Sandbox, SandboxedFunction, SandboxMode, refuse_or_warn
+from pipeline.compute.sandbox import (
+    Result,
+    ResultOut,
+    Sandbox,
+    SandboxedFunction,
+    SandboxMode,
+    Task,
+    TaskIn,
+    refuse_or_warn,
+)
 from pipeline.errors import UserError, name_install, outer_lines
 from pipeline.params import ComputeParams, worker_count
 from pipeline.records import Progress, no_progress
-
-Task = TypeVar("Task")
-Result = TypeVar("Result")
-TaskIn = TypeVar("TaskIn", contravariant=True)
-ResultOut = TypeVar("ResultOut", covariant=True)
 
 LOCAL = "local"  # Ray's address for a new cluster on this machine
 LOCAL_OPTIONS = {"include_dashboard": False, "object_store_memory": 100_000_000}  # about the minimum; it stays empty
