@@ -33,7 +33,6 @@ from pipeline.video import (
 )
 from pipeline.video.container_headers import find_end, read_container_header
 from pipeline.video.ffmpeg import FfmpegError, read_log, run
-from pipeline.video.frame_filters import find_chroma_steps
 from pipeline.video.pixels import (
     BT709,
     BT2020,
@@ -47,6 +46,7 @@ from pipeline.video.pixels import (
     WITHOUT_COLOUR,
     Filter,
     Picture,
+    find_chroma_steps,
     read_colour,
     read_orientation,
 )

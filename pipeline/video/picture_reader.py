@@ -20,7 +20,7 @@ from pipeline.sources.common import SourceFault
 from pipeline.sources.pictures import Pictures
 from pipeline.video import Budget, DecodeError, FilterChoice, FrameChoice, FramesRead, PickedFrame, collect_frames
 from pipeline.video.ffmpeg_decoder import FfmpegReader
-from pipeline.video.frame_filters import Scaler, describe_frame
+from pipeline.video.pixels import Scaler, describe_frame
 from pipeline.video.pyav_decoder import refusing
 from pipeline.video.timeline import Timeline
 from pipeline.video.truncation import PNG

@@ -39,8 +39,18 @@ from pipeline.video import (
     refuse_container,
 )
 from pipeline.video.container_headers import Margins, find_end, find_margins, read_container_header
-from pipeline.video.frame_filters import Scaler, describe_frame, find_orientation, make_graph
-from pipeline.video.pixels import DEINTERLACE, UNSPECIFIED, WITHOUT_COLOUR, Filter, Picture, StatedColour
+from pipeline.video.pixels import (
+    DEINTERLACE,
+    UNSPECIFIED,
+    WITHOUT_COLOUR,
+    Filter,
+    Picture,
+    Scaler,
+    StatedColour,
+    describe_frame,
+    find_orientation,
+    make_graph,
+)
 from pipeline.video.timeline import ContainerClock, Timeline, Timestamps, is_steady
 from pipeline.video.truncation import MATROSKA
 from pipeline.video.webm import PlainWebm, UnsupportedFile, read_plain_webm

@@ -15,7 +15,7 @@ from av.video.stream import VideoStream
 
 from pipeline.params import LimitParams
 from pipeline.video import Budget, FilterChoice, PickedFrame
-from pipeline.video.frame_filters import Scaler, describe_frame
+from pipeline.video.pixels import Scaler, describe_frame
 from pipeline.video.pyav_decoder import SHOWN_AS_STORED, OpenedStream, PyavReader, open_stream, refusing
 from pipeline.video.timeline import ContainerClock, Timeline, Timestamps
 
