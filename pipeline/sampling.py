@@ -31,7 +31,7 @@ from pipeline.records import (
     find_model_files,
     select_condition_ids,
 )
-from pipeline.text.parsing import encode
+from pipeline.text.tokenizer import encode
 from pipeline.text.vocabulary import parse_vocabulary
 
 if TYPE_CHECKING:

@@ -78,7 +78,7 @@ def _label(
     row: LabelRow, columns: ColumnParams, vocabulary: Vocabulary, directions: DirectionRules, parser: "CaptionParser"
 ) -> Labelled | Drop:
     """What the clip should show: by the given columns, else parsed from its caption."""
-    from pipeline.text.parsing import encode  # imports spaCy, which takes seconds
+    from pipeline.text.tokenizer import encode  # imports spaCy, which takes seconds
 
     text = normalise_text(row.label)
     if not is_usable_id(row.id):

@@ -25,7 +25,7 @@ from pipeline.text.embeddings import (
     replace_object,
     tokenize_name,
 )
-from pipeline.text.parsing import encode
+from pipeline.text.tokenizer import encode
 from pipeline.text.vocabulary import Vocabulary
 
 Host = tuple[Clip, Caption]

@@ -16,7 +16,7 @@ from pipeline.errors import UserError
 from pipeline.judges import Classes, Judge, Prompt, select_classes
 from pipeline.params import ClipParams, JudgeParams
 from pipeline.records import Clip, Frames, Progress, no_progress
-from pipeline.text.parsing import encode
+from pipeline.text.tokenizer import encode
 from pipeline.text.vocabulary import Vocabulary
 
 SHIFT = 8  # a clip is shifted by up to 1/SHIFT of its height and width

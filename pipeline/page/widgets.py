@@ -33,7 +33,7 @@ from pipeline.records import DESCRIPTION, DIRECTION_RULES, GENERATOR, Clip, Fram
 from pipeline.rendering.contact_sheet import order_round_robin
 from pipeline.shards import INDEX
 from pipeline.tables import iterate_table
-from pipeline.text.parsing import encode
+from pipeline.text.tokenizer import encode
 from pipeline.text.vocabulary import Vocabulary, parse_vocabulary
 
 WORKER = (  # in the order of dependencies

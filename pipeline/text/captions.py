@@ -13,9 +13,8 @@ from pipeline.errors import UserError, spell_count
 from pipeline.params import EmbeddingParams, TokenizeParams
 from pipeline.records import Caption, Clip, Correction, Drop, split_template
 from pipeline.text.embeddings import read_source
-from pipeline.text.parsing import find_slots, list_actions
 from pipeline.text.sandboxed import find_vectors
-from pipeline.text.tokenizer import KEPT, lemmatise, tokenize
+from pipeline.text.tokenizer import KEPT, find_slots, lemmatise, list_actions, tokenize
 from pipeline.text.vector_files import FoundVectors
 from pipeline.text.vocabulary import Vocabulary, build_vocabulary
 

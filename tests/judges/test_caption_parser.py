@@ -6,7 +6,7 @@ from training_sets import LEFT, RIGHT, tiny_clips
 
 from pipeline.judges import CaptionParser
 from pipeline.records import Caption
-from pipeline.text.parsing import encode
+from pipeline.text.tokenizer import encode
 from pipeline.text.vocabulary import PAD_TOKEN, UNKNOWN_TOKEN, Vocabulary
 
 CLIPS = [clip for clip, _ in tiny_clips()]

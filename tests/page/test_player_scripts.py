@@ -18,8 +18,7 @@ from pipeline.corpus.captions import normalise_text
 from pipeline.data.sampler import derive_seed, draw_noise
 from pipeline.errors import UserError
 from pipeline.page.widgets import SOURCES
-from pipeline.text.parsing import encode, match_slots
-from pipeline.text.tokenizer import tokenize
+from pipeline.text.tokenizer import encode, match_slots, tokenize
 from pipeline.text.vocabulary import Vocabulary
 
 pytestmark = needs_node

@@ -6,7 +6,7 @@ from settings import tokenizing
 
 from pipeline.errors import UserError
 from pipeline.text.captions import tokenize_clips
-from pipeline.text.parsing import encode
+from pipeline.text.tokenizer import encode
 from pipeline.text.vocabulary import build_vocabulary
 
 VOCABULARY = build_vocabulary([["pushing", "a", "red", "mug", "from", "left", "to", "right"]], 1)

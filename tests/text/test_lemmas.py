@@ -12,8 +12,7 @@ from pipeline.records import Clip
 from pipeline.tables import write_table
 from pipeline.text import tokenizer
 from pipeline.text.captions import tokenize_clips
-from pipeline.text.parsing import encode
-from pipeline.text.tokenizer import KEPT, lemmatise, tokenize
+from pipeline.text.tokenizer import KEPT, encode, lemmatise, tokenize
 from stages.tokenize_captions import tokenize_captions
 
 needs_table = pytest.mark.skipif(

@@ -12,7 +12,7 @@ from settings import tokenizing
 
 from pipeline.records import split_template
 from pipeline.text.captions import tokenize_clips
-from pipeline.text.parsing import find_slots, list_actions, match_slots
+from pipeline.text.tokenizer import find_slots, list_actions, match_slots
 
 PLAIN = tokenizing(max_tokens=100)
 FILLERS = {  # as people fill a slot -> the words of the object
