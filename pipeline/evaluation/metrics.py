@@ -29,6 +29,22 @@ from pipeline.evaluation.controls import (
     compute_ranking_chance,
     compute_repeat_chance,
 )
+from pipeline.evaluation.distances import (
+    MIN_DISTANCE_CLIPS,
+    MIN_FRECHET_CLIPS,
+    MIN_TWO_SAMPLE_CLIPS,
+    MOTION_METRICS,
+    Images,
+    compute_prdc,
+    explain_outliers,
+    frechet,
+    frechet_at_infinity,
+    judge_two_samples,
+    mean_distance,
+    project_pca,
+    read_frames,
+    read_motion,
+)
 from pipeline.evaluation.intervals import Figure, interval
 from pipeline.evaluation.measured_clips import Floats, MeasuredClips
 from pipeline.evaluation.memorisation import MIN_UNSEEN, SPACES
@@ -45,23 +61,7 @@ from pipeline.evaluation.metric import (
     compare_with_real,
     measure_distance,
 )
-from pipeline.evaluation.motion import MOTION_METRICS
 from pipeline.evaluation.pretrained_metrics import PRETRAINED_METRICS
-from pipeline.evaluation.two_sample import (
-    MIN_DISTANCE_CLIPS,
-    MIN_FRECHET_CLIPS,
-    MIN_TWO_SAMPLE_CLIPS,
-    Images,
-    compute_prdc,
-    explain_outliers,
-    frechet,
-    frechet_at_infinity,
-    judge_two_samples,
-    mean_distance,
-    project_pca,
-    read_frames,
-    read_motion,
-)
 from pipeline.extensions import Signature, resolve
 from pipeline.judges import Prompt
 from pipeline.measures import Features, is_along, measure_sharpness, mmd, standardise

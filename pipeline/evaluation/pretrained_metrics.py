@@ -24,6 +24,7 @@ from pipeline.evaluation.controls import (
     Requirement,
     compute_ranking_chance,
 )
+from pipeline.evaluation.distances import MIN_DISTANCE_CLIPS, frechet
 from pipeline.evaluation.intervals import Figure
 from pipeline.evaluation.measured_clips import Floats, MeasuredClips
 from pipeline.evaluation.metric import (
@@ -35,7 +36,6 @@ from pipeline.evaluation.metric import (
     compare_with_real,
     measure_distance,
 )
-from pipeline.evaluation.two_sample import MIN_DISTANCE_CLIPS, frechet
 from pipeline.measures import Features, mmd
 from pipeline.pretrained import PretrainedNetworks, list_networks, load_networks
 from pipeline.pretrained.networks import NETWORK_PATHS, CaptionNetwork, NetworkName

@@ -6,7 +6,7 @@ import pytest
 from scipy.linalg import sqrtm
 from scipy.spatial.distance import pdist
 
-from pipeline.evaluation.two_sample import (
+from pipeline.evaluation.distances import (
     COMPONENTS,
     NEIGHBOUR,
     compute_prdc,

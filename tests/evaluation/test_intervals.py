@@ -7,9 +7,9 @@ import pytest
 from measured_clips import measured, reference
 from scipy.stats import binomtest
 
+from pipeline.evaluation.distances import compute_prdc, frechet
 from pipeline.evaluation.intervals import interval, interval_by_halves, interval_of_mean, interval_of_ratio
 from pipeline.evaluation.metrics import DISTANCES
-from pipeline.evaluation.two_sample import compute_prdc, frechet
 from pipeline.measures import mmd
 
 

@@ -6,12 +6,12 @@ import torch
 from measured_clips import change, measured, prompt, reference
 
 from pipeline.evaluation.controls import SPECIAL
+from pipeline.evaluation.distances import MIN_DISTANCE_CLIPS, MIN_FRECHET_CLIPS
 from pipeline.evaluation.intervals import Figure
 from pipeline.evaluation.measured_clips import CaptionBank
 from pipeline.evaluation.metric import MIN_CLIPS, average, measure_all
 from pipeline.evaluation.metrics import CLIP_METRICS, DISTANCES, METRICS, MIN_CAPTIONS, measure_diversity
 from pipeline.evaluation.pretrained_metrics import PRETRAINED_METRICS
-from pipeline.evaluation.two_sample import MIN_DISTANCE_CLIPS, MIN_FRECHET_CLIPS
 
 OWN_METRICS = {name: metric for name, metric in METRICS.items() if name not in PRETRAINED_METRICS}
 COPY_RATES = [name for name in METRICS if name.startswith("copy_rate")]

@@ -6,10 +6,9 @@ from measured_clips import measured, prompt, reference
 from scipy.spatial.distance import cdist
 
 from pipeline.evaluation.controls import double_speed, freeze, reverse, shuffle_frames, swap_categories
+from pipeline.evaluation.distances import explain_both_ways, measure_energy_distance, measure_one_way
 from pipeline.evaluation.measured_clips import HALVES, REGIONS, ClipSet, MeasuredClips, tally_velocities
 from pipeline.evaluation.metrics import METRICS
-from pipeline.evaluation.motion import explain_both_ways, measure_one_way
-from pipeline.evaluation.two_sample import measure_energy_distance
 from pipeline.measures import STILL
 
 SETS, CATEGORIES = METRICS["motion_distance"], METRICS["motion_distance_by_category"]

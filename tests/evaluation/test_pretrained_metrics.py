@@ -9,10 +9,10 @@ from pretrained_files import Reader, StandIn, write_i3d
 from scipy.linalg import sqrtm
 
 from pipeline.errors import UserError
+from pipeline.evaluation.distances import MIN_DISTANCE_CLIPS
 from pipeline.evaluation.measured_clips import CaptionBank
 from pipeline.evaluation.metric import measure_all
 from pipeline.evaluation.pretrained_metrics import PRETRAINED_METRICS, open_networks, population_frechet
-from pipeline.evaluation.two_sample import MIN_DISTANCE_CLIPS
 from pipeline.pretrained.networks import NETWORK_PATHS
 
 BANK = [prompt(thing) for thing in range(8)]

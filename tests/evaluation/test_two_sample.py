@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.evaluation import two_sample
+from pipeline.evaluation import distances
 from pipeline.evaluation.controls import CONTROLS, FASTER, SECOND_REAL, TRAIN_COPY, reverse
+from pipeline.evaluation.distances import judge_two_samples, read_frames, read_motion
 from pipeline.evaluation.measured_clips import ClipSet, MeasuredClips
 from pipeline.evaluation.metric import measure_all
 from pipeline.evaluation.metrics import METRICS
-from pipeline.evaluation.two_sample import judge_two_samples, read_frames, read_motion
 from pipeline.measures import measure_sharpness
 
 
@@ -68,18 +68,18 @@ def test_a_network_that_has_learned_its_clips_learns_no_longer(monkeypatch):
     noise = np.random.default_rng(1).integers(0, 256, REAL.shape, dtype=np.uint8)
     inputs = [read_all(clips, read_frames) for clips in (REAL, noise)]
     shown = []
-    build = two_sample._build_network
+    build = distances._build_network
 
     def count(channels):
         network = build(channels)
         network.register_forward_hook(lambda *_: shown.append(channels) if torch.is_grad_enabled() else None)
         return network
 
-    monkeypatch.setattr(two_sample, "_build_network", count)
+    monkeypatch.setattr(distances, "_build_network", count)
     answers = judge_two_samples(*inputs, 0)
     short = len(shown)
-    monkeypatch.setattr(two_sample, "SETTLED", 0.0)
-    monkeypatch.setattr(two_sample, "STEPS", 200)
+    monkeypatch.setattr(distances, "SETTLED", 0.0)
+    monkeypatch.setattr(distances, "STEPS", 200)
     assert np.array_equal(judge_two_samples(*inputs, 0), answers)
     assert short < 200 < len(shown) - short == 400
 
