@@ -49,6 +49,7 @@ LIGHTNESS = math.sqrt(27 / 11)
 HUE = LIGHTNESS / 3
 
 CURVE_KNOTS = 4  # random values that a smooth motion curve interpolates
+LAYER_DENSITY = 2  # pixels of a layer in one of the frame, along each side
 CANVAS_SCALE = 2  # sides of a background under a moving camera, relative to the frame's
 FLOW_KNOTS = 4  # a flow is interpolated from a grid of this many values on each side
 FLOW_RATE = 0.1  # learning rate of a flow relative to that of the weights
@@ -56,9 +57,12 @@ TAIL_WIDTH = 16  # channels at full resolution
 
 
 class ImageDecoder(nn.Module):
-    """A code per clip [B,K] -> an unbounded image with any number of channels [B,C,H,W]."""
+    """A code per clip [B,K] -> an unbounded image with any number of channels [B,C,H,W].
 
-    def __init__(self, shape: ClipParams, channels: int, code: int, width: int) -> None:
+    With `dense`, it has LAYER_DENSITY times the height and width: [B,C,2H,2W].
+    """
+
+    def __init__(self, shape: ClipParams, channels: int, code: int, width: int, *, dense: bool = False) -> None:
         super().__init__()
         doublings = count_doublings(shape)
         self.height, self.width = shape.height >> doublings, shape.width >> doublings
@@ -66,6 +70,8 @@ class ImageDecoder(nn.Module):
         self.channels = widths[0]
         self.start = linear(code, widths[0] * self.height * self.width)
         self.stages = nn.ModuleList(ResidualBlock(count, code=code, temporal=False) for count in widths)
+        if dense:  # without a block, which would cost as much as all others
+            widths.append(TAIL_WIDTH)
         self.narrow = nn.ModuleList(conv(a, b, (1, 1, 1)) for a, b in itertools.pairwise(widths))
         self.last = conv(widths[-1], channels, (1, 3, 3), scale=0.5, rectified=True)
 
@@ -106,7 +112,7 @@ def build_window(shape: ClipParams, extent: float) -> Tensor:
 
 
 class PoseHead(nn.Module):
-    """Codes of the steps [B,S,K] -> position and log scale of each layer in each frame [B,T,N,POSE], before `bound`.
+    """Codes of the frames [B,T,K] -> position and log scale of each layer in each frame [B,T,N,POSE], before `bound`.
 
     The first `unshrunk` layers can hardly become smaller than the frame.
     """
@@ -115,9 +121,8 @@ class PoseHead(nn.Module):
     limit: Tensor
     lower_limit: Tensor
 
-    def __init__(self, code: int, layers: int, frames: int, unshrunk: int = 0) -> None:
+    def __init__(self, code: int, layers: int, unshrunk: int = 0) -> None:
         super().__init__()
-        self.count, self.frames = layers, frames
         self.poses = linear(code, layers * POSE, scale=0.6)
         rate = torch.tensor([POSITION_RATE, POSITION_RATE, SCALE_RATE, SCALE_RATE])
         limit = torch.tensor([MAX_OFFSET, MAX_OFFSET, MAX_LOG_SCALE, MAX_LOG_SCALE])
@@ -129,9 +134,7 @@ class PoseHead(nn.Module):
         self.register_buffer("lower_limit", lower_limit, persistent=unshrunk > 0)
 
     def forward(self, code: Tensor) -> Tensor:
-        poses = F.interpolate(self.poses(code).transpose(1, 2), self.frames, mode="linear", align_corners=False)
-        poses = poses.transpose(1, 2).reshape(-1, self.frames, self.count, POSE)
-        return poses * self.rate
+        return torch.unflatten(self.poses(code), 2, (-1, POSE)) * self.rate
 
     def bound(self, poses: Tensor) -> Tensor:
         """Unbounded poses [...,N,POSE] -> within their soft limits; close to 0 they hardly change."""
@@ -139,28 +142,28 @@ class PoseHead(nn.Module):
 
 
 def compose(background: Tensor, layers: Tensor, poses: Tensor) -> Tensor:
-    """Background [B,3,T or 1,H,W], layers [B,N,4,H,W], poses [B,T,N,POSE] -> frames [B,3,T,H,W], the last on top."""
-    frames = background
+    """Background [B,3,T or 1,H,W], layers [B,N,4,h,w], poses [B,T,N,POSE] -> frames [B,3,T,H,W], the last on top."""
+    frames, (height, width) = background, background.shape[3:]
     # Premultiplied alpha: colours of transparent pixels must not bleed in when layers are resampled.
     colours, alpha = torch.split(layers, [3, 1], dim=2)
-    for moved in transform(torch.cat((colours * alpha, alpha), dim=2), poses).unbind(1):
+    for moved in transform(torch.cat((colours * alpha, alpha), dim=2), poses, (height, width)).unbind(1):
         above, cover = torch.split(moved, [3, 1], dim=1)
         frames = torch.addcmul(above, frames, 1 - cover)
     return frames.contiguous(memory_format=torch.channels_last_3d)
 
 
-def transform(layers: Tensor, poses: Tensor, sides: tuple[int, int] | None = None) -> Tensor:
-    """Layers [B,N,C,H,W] at poses [B,T,N,POSE] -> [B,N,C,T,H,W], bilinear, zero outside of a layer.
+def transform(layers: Tensor, poses: Tensor, sides: tuple[int, int], extent: int | None = None) -> Tensor:
+    """Layers [B,N,C,h,w] at poses [B,T,N,POSE] -> [B,N,C,T,H,W] with `sides` H and W, bilinear.
 
-    With `sides`, the height and width of frames that are smaller than the images, border pixels are repeated outside.
-    Two matrix products instead of `grid_sample`, whose gradient is not deterministic on GPUs. Their result has the
-    memory order T,H,C,W, so that nothing has to be reordered.
+    A layer is as large as the frame, and zero outside of it. With `extent`, it is as many times larger, and its border
+    pixels are repeated outside. Two matrix products instead of `grid_sample`, whose gradient is not deterministic on
+    GPUs. Their result has the memory order T,H,C,W, so that nothing has to be reordered.
     """
     batch, count, channels, tall, wide = layers.shape
-    height, width = sides or (tall, wide)
+    height, width = sides
     poses = poses.transpose(1, 2).contiguous()
-    rows = _resampling_matrices(height, poses[..., 0], poses[..., 2], sides and tall)  # [B,N,T,H,h]
-    columns = _resampling_matrices(width, poses[..., 1], poses[..., 3], sides and wide)  # [B,N,T,W,w]
+    rows = _resampling_matrices(height, poses[..., 0], poses[..., 2], tall, extent)  # [B,N,T,H,h]
+    columns = _resampling_matrices(width, poses[..., 1], poses[..., 3], wide, extent)  # [B,N,T,W,w]
     lines = layers.transpose(2, 3).reshape(batch * count, tall, channels * wide)
     stretched = rows.view(batch * count, -1, tall) @ lines  # [B*N,T*H,C*w]
     moved = stretched.view(-1, height * channels, wide) @ columns.view(-1, width, wide).mT  # [B*N*T,H*C,W]
@@ -168,25 +171,23 @@ def transform(layers: Tensor, poses: Tensor, sides: tuple[int, int] | None = Non
 
 
 class Camera(nn.Module):
-    """Codes of the steps [B,S,K] and an image [B,3,2H,2W] -> the image seen by a moving camera: frames [B,3,T,H,W].
+    """Codes of the frames [B,T,K] and an image [B,3,2H,2W] -> the image seen by a moving camera: frames [B,3,T,H,W].
 
     The camera pans and zooms. With `warped`, a smooth flow is added, for parallax. Border pixels are repeated outside.
     """
 
     def __init__(self, shape: ClipParams, code: int, *, warped: bool) -> None:
         super().__init__()
-        self.frames, self.sides = shape.frames, (shape.height, shape.width)
-        self.pose_head = PoseHead(code, 1, shape.frames)
+        self.sides = shape.height, shape.width
+        self.pose_head = PoseHead(code, 1)
         self.flow = linear(code, 2 * FLOW_KNOTS**2, scale=0.0) if warped else None
 
-    def forward(self, code: Tensor, image: Tensor, chosen: slice = ALL_FRAMES) -> Tensor:
-        poses = self.pose_head.bound(self.pose_head(code)[:, chosen])  # [B,T,1,POSE]
+    def forward(self, code: Tensor, image: Tensor) -> Tensor:
+        poses = self.pose_head.bound(self.pose_head(code))  # [B,T,1,POSE]
         if self.flow is None:
-            return transform(image[:, None], poses, self.sides)[:, 0]
-        knots = self.flow(code).transpose(1, 2)  # [B,2*K*K,S]
-        knots = F.interpolate(knots, self.frames, mode="linear", align_corners=False) * FLOW_RATE
-        flow = knots.transpose(1, 2)[:, chosen].reshape(-1, 2, FLOW_KNOTS, FLOW_KNOTS)
-        flow = F.interpolate(flow, self.sides, mode="bicubic", align_corners=True)  # [B*T,2,H,W]
+            return transform(image[:, None], poses, self.sides, CANVAS_SCALE)[:, 0]
+        knots = (self.flow(code) * FLOW_RATE).view(-1, 2, FLOW_KNOTS, FLOW_KNOTS)
+        flow = F.interpolate(knots, self.sides, mode="bicubic", align_corners=True)  # [B*T,2,H,W]
         return warp(image, poses[:, :, 0], flow, self.sides)
 
 
@@ -208,30 +209,30 @@ def warp(image: Tensor, poses: Tensor, flow: Tensor, sides: tuple[int, int]) -> 
     return seen.view(batch, frames, -1, *sides).transpose(1, 2)
 
 
-def _resampling_matrices(side: int, centre: Tensor, log_scale: Tensor, canvas: int | None = None) -> Tensor:
-    """The weight of each pixel of an image in each pixel of the frame, along one side: [B,T] each -> [B,T,side,side].
+def _resampling_matrices(side: int, centre: Tensor, log_scale: Tensor, length: int, extent: int | None) -> Tensor:
+    """The weight of each pixel of an image in each pixel of the frame, along one side: [B,T] -> [B,T,side,length].
 
-    The border pixels of an image with a larger side, `canvas`, are repeated outside: [B,T,side,canvas]. Any other image
-    is zero there.
+    With `extent`, the image is as many times longer than the frame, and its border pixels are repeated outside.
+    Without, it is as long, and zero there.
     """
-    length = side if canvas is None else canvas
     pixels = torch.arange(length, device=centre.device, dtype=centre.dtype)
     frame = torch.arange(side, device=centre.device, dtype=centre.dtype)
     positions = (frame + 0.5) * (2 / side) - 1  # centres of the frame's pixels in [-1,1]
-    inverse_scale = torch.exp(-log_scale[..., None])  # image pixels per frame pixel
-    source = ((positions - centre[..., None]) * inverse_scale + length / side) * (side / 2) - 0.5  # [B,T,side]
+    density = length / (side * (extent or 1))
+    reduction = torch.exp(-log_scale[..., None]) * density  # image pixels per frame pixel
+    source = (positions - centre[..., None]) * reduction * (side / 2) + (length - 1) / 2  # [B,T,side]
     # A single sample of an image that is reduced would skip pixels and alias. The mean of two samples, by two-point
     # Gauss quadrature, approximates the mean over the area; where nothing is reduced, both are the same.
-    offset = (inverse_scale - 1).clamp(min=0) / math.sqrt(12)
+    offset = (reduction - 1).clamp(min=0) / math.sqrt(12)
     samples = [source - offset, source + offset]
-    if canvas is not None:
+    if extent is not None:
         samples = [sample.clamp(0, length - 1) for sample in samples]
     first, second = (_bilinear_weights(sample, pixels) for sample in samples)
     return (first + second) / 2
 
 
 def _bilinear_weights(source: Tensor, pixels: Tensor) -> Tensor:
-    """The weight of each pixel at each sampling position, 0 from one pixel away: [B,T,side] -> [B,T,side,side]."""
+    """The weight of each pixel at each sampling position, 0 from one pixel away: [B,T,side] -> [B,T,side,length]."""
     return (1 - (source[..., None] - pixels).abs()).clamp(min=0)
 
 
@@ -260,21 +261,22 @@ class ResidualGenerator(Generator):
         self.z_width = self.content + self.curves * CURVE_KNOTS
         self.register_buffer("to_rgb", opponent_colours(LIGHTNESS, HUE))
         self.time = 2 if shape.frames % 2 == 0 else 1  # frames per step inside the network
-        self.steps = shape.frames // self.time
+        self.frames = shape.frames
         code = params.code_width
         self.step_encoder = StepEncoder(self.content + self.curves + cond, code)
         self.object_code, self.other_code = linear(self.content + cond, code), linear(self.content + cond, code)
         self.background_code = linear(self.content, code)
         half = max(params.still_width // 2, 1)
-        self.object_layers = ImageDecoder(shape, 4 * params.object_layers, code, params.still_width)
+        self.object_layers = ImageDecoder(shape, 4 * params.object_layers, code, params.still_width, dense=True)
         others = params.layers - params.object_layers
-        self.other_layers = ImageDecoder(shape, 4 * others, code, half) if others else None
+        self.other_layers = ImageDecoder(shape, 4 * others, code, half, dense=True) if others else None
         moving = params.background != "still"
-        self.background = ImageDecoder(_enlarge_shape(shape) if moving else shape, 3, code, half)
+        self.background = ImageDecoder(_enlarge(shape, CANVAS_SCALE) if moving else shape, 3, code, half)
         self.camera = Camera(shape, code, warped=params.background == "warped") if moving else None
-        window = None if params.object_extent >= 1 else build_window(shape, params.object_extent)
+        layer = _enlarge(shape, LAYER_DENSITY)
+        window = None if params.object_extent >= 1 else build_window(layer, params.object_extent)
         unshrunk = 0 if window is None else params.object_layers
-        self.pose_head = PoseHead(code, params.layers, shape.frames, unshrunk)
+        self.pose_head = PoseHead(code, params.layers, unshrunk)
         self.register_buffer("window", window, persistent=False)
         self.object_pose_offset = linear(code, params.object_layers * POSE, scale=0.0)
         self.volume = Volume(shape, params.volume_width, code, self.time) if params.volume_width else None
@@ -295,13 +297,13 @@ class ResidualGenerator(Generator):
         frames: slice = ALL_FRAMES,
     ) -> Tensor:
         content, knots = z[:, : self.content], z[:, self.content :]
-        curves = smooth_curves(knots.reshape(-1, self.curves, CURVE_KNOTS), self.steps)  # [B,S,M]
+        knots = knots.reshape(-1, self.curves, CURVE_KNOTS)
         object_cond = cond if object_cond is None else object_cond
         action_cond = cond if action_cond is None else action_cond
         object_code = activate(self.object_code(torch.cat((content, object_cond), dim=1)))
         with in_float32(z):  # positions in bf16 would jitter
-            code = self._encode_steps(content, action_cond, curves)  # [B,S,K]
-            poses = self.pose_head.bound(self._add_offset(self.pose_head(code)[:, frames], object_code))
+            code = self._encode_steps(content, action_cond, knots, self.frames)[:, frames]  # [B,T,K]
+            poses = self.pose_head.bound(self._add_offset(self.pose_head(code), object_code))
         layers = split_layers(self.object_layers(object_code), OBJECT_ALPHA_BIAS, self.window)  # [B,N,4,H,W]
         if self.other_layers is not None:
             other_code = activate(self.other_code(torch.cat((content, action_cond), dim=1)))
@@ -309,13 +311,12 @@ class ResidualGenerator(Generator):
         background = self.background(activate(self.background_code(content)))  # [B,3,H,W], or larger under a camera
         with in_float32(z):
             background = background.to(poses.dtype)
-            seen = background[:, :, None] if self.camera is None else self.camera(code, background, frames)
+            seen = background[:, :, None] if self.camera is None else self.camera(code, background)
             clip = change_colours(compose(seen, layers.to(poses.dtype), poses), self.to_rgb)  # [B,3,T,H,W]
         if self.volume is None:
             return clip
-        if action_cond is not cond:  # the volume draws both objects and actions
-            with in_float32(z):
-                code = self._encode_steps(content, cond, curves)
+        with in_float32(z):  # the volume draws both objects and actions
+            code = self._encode_steps(content, cond, knots, self.frames // self.time)
         volume = self.volume(code)[:, :, frames].to(clip.dtype)
         with in_float32(z):
             colours = torch.tanh(change_colours(volume[:, :3], self.to_rgb))
@@ -326,15 +327,16 @@ class ResidualGenerator(Generator):
         offset = self.object_pose_offset(object_code.to(poses.dtype)).unflatten(1, (1, -1, POSE)) * self.pose_head.rate
         return poses + F.pad(offset, (0, 0, 0, poses.shape[2] - offset.shape[2]))
 
-    def _encode_steps(self, content: Tensor, cond: Tensor, curves: Tensor) -> Tensor:
-        """Content [B,C], a caption's vector [B,E] and curves [B,S,M] -> the code of each step [B,S,K]."""
+    def _encode_steps(self, content: Tensor, cond: Tensor, knots: Tensor, steps: int) -> Tensor:
+        """Content [B,C], a caption's vector [B,E], knots of curves [B,M,K] -> the code of each of S steps [B,S,K]."""
         constant = torch.cat((content, cond), dim=1)
-        code: Tensor = self.step_encoder(torch.cat((constant[:, None].expand(-1, self.steps, -1), curves), dim=2))
+        curves = smooth_curves(knots, steps)
+        code: Tensor = self.step_encoder(torch.cat((constant[:, None].expand(-1, steps, -1), curves), dim=2))
         return code
 
 
-def _enlarge_shape(shape: ClipParams) -> ClipParams:
-    return shape.model_copy(update={"height": CANVAS_SCALE * shape.height, "width": CANVAS_SCALE * shape.width})
+def _enlarge(shape: ClipParams, times: int) -> ClipParams:
+    return shape.model_copy(update={"height": times * shape.height, "width": times * shape.width})
 
 
 class Volume(nn.Module):

@@ -6,7 +6,7 @@ import pytest
 import torch
 from settings import clip_shape
 
-from pipeline.models.residual_generator import FLOW_KNOTS, Camera, transform, warp
+from pipeline.models.residual_generator import CANVAS_SCALE, FLOW_KNOTS, Camera, transform, warp
 
 SIDES = (8, 12)
 SHAPE = clip_shape(4, *SIDES)
@@ -24,7 +24,7 @@ def at(y: float = 0.0, x: float = 0.0, tall: float = 0.0, wide: float = 0.0) -> 
 
 def view(picture: torch.Tensor, poses: torch.Tensor) -> torch.Tensor:
     """What a camera without a flow sees: frames [B,3,T,H,W]."""
-    return transform(picture[:, None], poses[:, :, None], SIDES)[:, 0]
+    return transform(picture[:, None], poses[:, :, None], SIDES, CANVAS_SCALE)[:, 0]
 
 
 def both(poses: torch.Tensor) -> list[torch.Tensor]:
@@ -67,11 +67,11 @@ def test_a_flow_takes_each_pixel_from_elsewhere() -> None:
 def test_the_caption_moves_the_camera_and_every_weight_learns(warped: bool) -> None:
     torch.manual_seed(0)
     camera = Camera(SHAPE, 5, warped=warped)
-    code = torch.randn(2, 2, 5)
+    code = torch.randn(2, 4, 5)
     seen = camera(code, canvas())
     assert seen.shape == (2, 3, 4, *SIDES)
     assert not torch.equal(seen[:, :, 0], seen[:, :, 3])
-    assert not torch.equal(camera(torch.randn(2, 2, 5), canvas()), seen)
+    assert not torch.equal(camera(torch.randn(2, 4, 5), canvas()), seen)
     seen.square().mean().backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in camera.parameters())
     if warped:  # it starts without a flow

@@ -7,6 +7,7 @@ const LIMIT = [1.5, 1.5, 0.7, 0.7]; // soft bounds on a pose
 const MAX_OBJECT_SHRINKING = 0.1; // the bound on how far the log scale of an object layer may fall below 0
 const FADE_WIDTH = 0.2; // over which object layers fade to transparent
 const [OBJECT_ALPHA_BIAS, OTHER_ALPHA_BIAS] = [1, 3]; // subtracted from the logit of a layer's alpha
+const LAYER_DENSITY = 2; // pixels of a layer in one of the frame, along each side
 const CANVAS_SCALE = 2; // sides of a background under a moving camera, relative to the frame's
 const FLOW_KNOTS = 4; // a flow is interpolated from a grid of this many values on each side
 const FLOW_RATE = 0.1; // learning rate of a flow relative to that of the weights
@@ -14,30 +15,31 @@ const FLOW_RATE = 0.1; // learning rate of a flow relative to that of the weight
 // Noise and the vectors of a caption -> a map of frames, about -1 to 1.
 function drawResidual(model, z, { whole, objects = whole, actions = whole }) {
   const { weights, generator: params, clip } = model;
-  const sides = [clip.height, clip.width];
+  const layerSides = [LAYER_DENSITY * clip.height, LAYER_DENSITY * clip.width];
   const content = z.subarray(0, params.content_width);
-  const time = clip.frames % 2 ? 1 : 2; // frames per step inside the network
-  const steps = clip.frames / time;
-  const curves = smoothCurves(z.subarray(params.content_width), steps);
-  const codes = encodeSteps(weights, join(content, actions), curves, steps);
+  const knots = z.subarray(params.content_width);
+  const codes = encodeSteps(weights, join(content, actions), knots, clip.frames);
   const objectCode = activate(linear(weights, "generator.object_code", join(content, objects)));
-  const layers = splitLayers(decodeImage(weights, "generator.object_layers", objectCode, sides), OBJECT_ALPHA_BIAS, params.object_extent);
+  const layers = splitLayers(decodeImage(weights, "generator.object_layers", objectCode, layerSides), OBJECT_ALPHA_BIAS, params.object_extent);
   if (weights["generator.other_layers.start.weight"]) {
     const otherCode = activate(linear(weights, "generator.other_code", join(content, actions)));
-    layers.push(...splitLayers(decodeImage(weights, "generator.other_layers", otherCode, sides), OTHER_ALPHA_BIAS));
+    layers.push(...splitLayers(decodeImage(weights, "generator.other_layers", otherCode, layerSides), OTHER_ALPHA_BIAS));
   }
   const backgroundCode = activate(linear(weights, "generator.background_code", content));
-  const frames = drawBackground(weights, params, clip, backgroundCode, codes, steps);
-  const poses = readPoses(weights, "generator.pose_head", codes, steps, clip.frames);
+  const frames = drawBackground(weights, params, clip, backgroundCode, codes);
+  const poses = readPoses(weights, "generator.pose_head", codes);
   addOffset(poses, linear(weights, "generator.object_pose_offset", objectCode), layers.length);
   boundPoses(poses, layers.length, params.object_extent < 1 ? params.object_layers : 0);
   layers.forEach((layer, number) => composeLayer(frames, layer, poses, number, layers.length));
   changeColours(frames.data, 3, weights["generator.to_rgb"]);
-  return params.volume_width ? coverWithVolume(weights, frames, encodeSteps(weights, join(content, whole), curves, steps), time) : frames;
+  if (!params.volume_width) return frames;
+  const time = clip.frames % 2 ? 1 : 2; // frames per step of the volume
+  return coverWithVolume(weights, frames, encodeSteps(weights, join(content, whole), knots, clip.frames / time), time);
 }
 
-// The code of each step: [steps, width].
-function encodeSteps(weights, still, curves, steps) {
+// The code of each step of the clip: [steps, width].
+function encodeSteps(weights, still, knots, steps) {
+  const curves = smoothCurves(knots, steps);
   const waves = new Float32Array(steps * 2 * CURVE_KNOTS).map((_, index) => {
     const [step, wave] = [Math.floor(index / (2 * CURVE_KNOTS)), index % (2 * CURVE_KNOTS)];
     const angle = ((steps > 1 ? step / (steps - 1) : 0) * Math.PI * ((wave % CURVE_KNOTS) + 1)) / 2;
@@ -78,9 +80,8 @@ function fade(side, extent) {
 }
 
 // Unbounded poses: [frames, layers, POSE].
-function readPoses(weights, name, codes, steps, frames) {
-  const poses = stretch(linear(weights, `${name}.poses`, codes), steps, frames);
-  return poses.map((value, index) => value * RATE[index % POSE]);
+function readPoses(weights, name, codes) {
+  return linear(weights, `${name}.poses`, codes).map((value, index) => value * RATE[index % POSE]);
 }
 
 // Adds a constant offset to the poses of the object layers, which are the first ones; in place.
@@ -99,7 +100,7 @@ function boundPoses(poses, layers = 1, unshrunk = 0) {
   });
 }
 
-function drawBackground(weights, params, clip, backgroundCode, codes, steps) {
+function drawBackground(weights, params, clip, backgroundCode, codes) {
   const { frames, height, width } = clip;
   const moving = params.background !== "still";
   const image = decodeImage(weights, "generator.background", backgroundCode, moving ? [CANVAS_SCALE * height, CANVAS_SCALE * width] : [height, width]);
@@ -108,19 +109,19 @@ function drawBackground(weights, params, clip, backgroundCode, codes, steps) {
     for (let t = 0; t < frames; t++) out.data.set(image.data, t * image.data.length);
     return out;
   }
-  const poses = readPoses(weights, "generator.camera.pose_head", codes, steps, frames);
+  const poses = readPoses(weights, "generator.camera.pose_head", codes);
   boundPoses(poses);
   if (params.background === "warped") {
-    warp(out, image, poses, readFlow(weights, codes, steps, clip));
+    warp(out, image, poses, readFlow(weights, codes, clip));
     return out;
   }
-  return likeMap(out, transform(image, poses, out, true));
+  return likeMap(out, transform(image, poses, out, CANVAS_SCALE));
 }
 
 // Draws a layer over the frames, in place.
 function composeLayer(frames, layer, poses, number, count) {
   const own = poses.filter((_, index) => Math.floor(index / POSE) % count === number);
-  const moved = transform(layer, own, frames, false);
+  const moved = transform(layer, own, frames);
   const { data } = frames;
   for (let from = 0, to = 0; from < moved.length; from += 4, to += 3) {
     const clear = 1 - moved[from + 3];
@@ -128,13 +129,14 @@ function composeLayer(frames, layer, poses, number, count) {
   }
 }
 
-// An image at its pose in each frame [frames, POSE] -> [frames, height, width, channels].
-function transform(image, poses, { frames, height, width }, repeatsBorder) {
+// An image at its pose in each frame [frames, POSE] -> [frames, height, width, channels]. With `extent` it is as many times
+// larger than the frame, and its border pixels are repeated outside; without, it is as large, and zero there.
+function transform(image, poses, { frames, height, width }, extent) {
   const moves = Array.from({ length: frames }, (_, t) => {
     const [centreY, centreX, logY, logX] = poses.subarray(t * POSE, (t + 1) * POSE);
     return {
-      rows: findSources(height, centreY, logY, image.height, repeatsBorder),
-      columns: findSources(width, centreX, logX, image.width, repeatsBorder),
+      rows: findSources(height, centreY, logY, image.height, extent),
+      columns: findSources(width, centreX, logX, image.width, extent),
     };
   });
   return kernel.resample(image, moves);
@@ -142,15 +144,15 @@ function transform(image, poses, { frames, height, width }, repeatsBorder) {
 
 // Which pixels of an image are in each pixel of a frame along one side, and with which weight: the mean of two samples, by
 // two-point Gauss quadrature, since a single sample of an image that is reduced would alias.
-function findSources(side, centre, logScale, length, repeatsBorder) {
-  const inverseScale = Math.exp(-logScale);
-  const offset = Math.max(inverseScale - 1, 0) / Math.sqrt(12);
+function findSources(side, centre, logScale, length, extent) {
+  const reduction = (Math.exp(-logScale) * length) / (side * (extent ?? 1)); // image pixels per frame pixel
+  const offset = Math.max(reduction - 1, 0) / Math.sqrt(12);
   const [places, shares] = [new Int32Array(4 * side), new Float32Array(4 * side)];
   for (let pixel = 0, at = 0; pixel < side; pixel++) {
     const position = (pixel + 0.5) * (2 / side) - 1;
-    const source = ((position - centre) * inverseScale + length / side) * (side / 2) - 0.5;
+    const source = (position - centre) * reduction * (side / 2) + (length - 1) / 2;
     for (let sample of [source - offset, source + offset]) {
-      if (repeatsBorder) sample = Math.min(Math.max(sample, 0), length - 1);
+      if (extent) sample = Math.min(Math.max(sample, 0), length - 1);
       const low = Math.floor(sample);
       for (const near of [low, low + 1]) {
         const seen = near >= 0 && near < length;
@@ -163,8 +165,8 @@ function findSources(side, centre, logScale, length, repeatsBorder) {
 }
 
 // How far each pixel of each frame is taken from elsewhere, down and right: [frames, height, width, 2].
-function readFlow(weights, codes, steps, { frames, height, width }) {
-  const knots = stretch(linear(weights, "generator.camera.flow", codes), steps, frames).map((value) => value * FLOW_RATE);
+function readFlow(weights, codes, { frames, height, width }) {
+  const knots = linear(weights, "generator.camera.flow", codes).map((value) => value * FLOW_RATE);
   const [rows, columns] = [height, width].map(findCubicShares);
   const flow = new Float32Array(frames * height * width * 2);
   let at = 0;

@@ -84,13 +84,6 @@ function placeBetween(count, length) {
   });
 }
 
-// [length, width] -> [count, width], along a line
-function stretch(x, length, count) {
-  const width = x.length / length;
-  const row = (place) => x.subarray(place * width, (place + 1) * width);
-  return join(...placeBetween(count, length).map(({ low, high, share }) => mix(row(low), row(high), share)));
-}
-
 // Twice the height and width, bilinear.
 function enlarge(x) {
   const [rows, columns] = [x.height, x.width].map((side) => listSources(placeBetween(2 * side, side)));
