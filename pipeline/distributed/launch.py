@@ -28,19 +28,44 @@ PATIENCE = timedelta(minutes=10)  # timeout of collectives: the others wait whil
 SAVING = 300  # seconds for ranks to save their state after a stop request
 LINGER = 5.0  # seconds; the launcher polls its processes ten times a second
 LOST = 76  # exit code of a rank that has lost another
-NUMBERS = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")  # set by torchrun
+NUMBERS = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")  # set by torchrun, as are the next three
+RUN_ID, ADDRESS, PORT = "TORCHELASTIC_RUN_ID", "MASTER_ADDR", "MASTER_PORT"
 PYTHON = re.compile(r"(python|pypy)[\d.]*")
 Task = Callable[..., None]  # (rank, *arguments)
 
 
 def under_torchrun() -> bool:
     """Whether torchrun started this process, as one of the ranks."""
-    return "TORCHELASTIC_RUN_ID" in os.environ
+    return RUN_ID in os.environ
 
 
 def world_size(devices: list[torch.device]) -> int:
-    """Processes of the whole run, over all nodes."""
-    return int(os.environ["WORLD_SIZE"]) if under_torchrun() else len(devices)
+    """Processes of the whole run, over all nodes. Raises UserError if variables of torchrun contradict each other."""
+    if under_torchrun():
+        return _read_numbers()[1]
+    rank, world = (os.environ.get(name, "") for name in NUMBERS[:2])
+    if rank and world.isdecimal() and int(world) > 1:  # other launchers set these; WORLD_SIZE alone may be left over
+        raise UserError(
+            f"RANK is {rank} and WORLD_SIZE is {world}, but torchrun did not start this process, which would train "
+            "alone; start it with torchrun (docs/how-to/train-on-several-devices.md), or unset RANK"
+        )
+    return len(devices)
+
+
+def _read_numbers() -> tuple[int, int, int, int]:
+    """NUMBERS. Raises UserError if they, the address or the port are not as torchrun sets them."""
+    texts = {name: os.environ.get(name, "") for name in (*NUMBERS, PORT)}
+    faults = [f"{name} is {repr(text) if text else 'not set'}" for name, text in texts.items() if not text.isdecimal()]
+    faults += [] if os.environ.get(ADDRESS) else [f"{ADDRESS} is not set"]
+    if not faults:
+        rank, world, local, here, _ = map(int, texts.values())
+        if local < here and rank < world:
+            return rank, world, local, here
+        faults = [", ".join(f"{name} is {texts[name]}" for name in NUMBERS)]
+    raise UserError(
+        f"{RUN_ID} is set, as torchrun sets it, but {faults[0]}: it was left over from another run; start this one "
+        f"with torchrun, or unset {RUN_ID}"
+    )
 
 
 def run_on(devices: list[torch.device], task: Task, *arguments: Any) -> None:
@@ -128,7 +153,7 @@ def _explain_failure(reports: Path, devices: list[torch.device], rank: int, fail
 
 
 def _join(devices: list[torch.device], task: Task, arguments: tuple[Any, ...]) -> None:
-    rank, world, local, here = (int(os.environ[name]) for name in NUMBERS)
+    rank, world, local, here = _read_numbers()
     if devices[0].type == "cuda" and here > len(devices):
         raise UserError(
             f"torchrun started {here} processes on this node, but devices names {len(devices)} GPUs; "

@@ -132,14 +132,44 @@ def test_other_faults_are_not_taken_for_memory():
 @pytest.fixture
 def torchrun(monkeypatch):
     """The environment of rank 5 of 8 on the second of two nodes."""
-    numbers = {"RANK": "5", "WORLD_SIZE": "8", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "4"}
-    for name, value in {"TORCHELASTIC_RUN_ID": "x", **numbers}.items():
+    numbers = {"RANK": "5", "WORLD_SIZE": "8", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "4", "MASTER_PORT": "29500"}
+    for name, value in {"TORCHELASTIC_RUN_ID": "x", "MASTER_ADDR": "node-1", **numbers}.items():
         monkeypatch.setenv(name, value)
 
 
 @pytest.mark.usefixtures("torchrun")
 def test_under_torchrun_the_world_is_that_of_all_nodes():
     assert world_size([CPU]) == 8
+
+
+@pytest.mark.usefixtures("torchrun")
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("WORLD_SIZE", None, "WORLD_SIZE is not set"),
+        ("LOCAL_RANK", "one", "LOCAL_RANK is 'one'"),
+        ("MASTER_ADDR", None, "MASTER_ADDR is not set"),
+        ("MASTER_PORT", "tcp://10.0.0.1", "MASTER_PORT is 'tcp://10.0.0.1'"),
+        ("RANK", "8", "RANK is 8, WORLD_SIZE is 8, LOCAL_RANK is 1, LOCAL_WORLD_SIZE is 4"),
+    ],
+)
+def test_what_is_left_of_another_run_of_torchrun_is_named(monkeypatch, name, value, told):
+    monkeypatch.delenv(name)
+    if value is not None:
+        monkeypatch.setenv(name, value)
+    message = f"TORCHELASTIC_RUN_ID is set, as torchrun sets it, but {told}: it was left over from another run"
+    for call in (lambda: world_size([CPU]), lambda: run_on([CPU], leave, "not called")):
+        with pytest.raises(UserError, match=message):
+            call()
+
+
+@pytest.mark.usefixtures("torchrun")
+def test_a_rank_of_another_launcher_would_train_alone_and_is_refused(monkeypatch):
+    monkeypatch.delenv("TORCHELASTIC_RUN_ID")
+    with pytest.raises(UserError, match="RANK is 5 and WORLD_SIZE is 8, but torchrun did not start this process"):
+        world_size([CPU])
+    monkeypatch.delenv("RANK")
+    assert world_size([CPU, CPU]) == 2
 
 
 @pytest.mark.usefixtures("torchrun")
