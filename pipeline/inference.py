@@ -208,10 +208,10 @@ def _describe_blas() -> str:
     """The BLAS library, the CPU vendor, and the environment variables that limit MKL."""
     library = "MKL" if torch.backends.mkl.is_available() else "not MKL"  # type: ignore[no-untyped-call]
     limits = (os.environ.get(name) for name in ("MKL_ENABLE_INSTRUCTIONS", "MKL_CBWR"))
-    return " ".join((library, "on", find_processor_maker(), *filter(None, limits)))
+    return " ".join((library, "on", _find_processor_maker(), *filter(None, limits)))
 
 
-def find_processor_maker() -> str:
+def _find_processor_maker() -> str:
     """The CPU vendor, such as "GenuineIntel", from /proc/cpuinfo; without it, the architecture."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()

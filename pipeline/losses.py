@@ -63,7 +63,7 @@ RELATIVISTIC = Adversarial(  # Jolicoeur-Martineau 2018, arXiv:1807.00734
 )
 
 
-def relativistic_matching(
+def _relativistic_matching(
     adversarial: LogitLoss, real: Tensor, fake: Tensor, mismatched: Tensor, weight: Tensor
 ) -> Tensor:
     """A clip must score higher with its own caption: the pairing of arXiv:1807.00734, added to the adversarial loss."""
@@ -129,7 +129,7 @@ ADVERSARIAL_LOSS = Signature(
     base=Adversarial,
 )
 
-MATCHING: dict[str, Matching] = {"relativistic": relativistic_matching, "reed": reed, "thirds": thirds}
+MATCHING: dict[str, Matching] = {"relativistic": _relativistic_matching, "reed": reed, "thirds": thirds}
 MATCHING_LOSS = Signature(
     "a function (adversarial loss, real, fake, mismatched logits, weight), [B] each -> loss [B]",
     arguments=("adversarial", "real", "fake", "mismatched", "weight"),
@@ -231,7 +231,7 @@ def gradient_at(logits: Tensor, frames: Tensor) -> Tensor:
     return gradient
 
 
-def squared_gradient_norm(logits: Tensor, frames: Tensor) -> Tensor:
+def _squared_gradient_norm(logits: Tensor, frames: Tensor) -> Tensor:
     """|dD/dx|^2 at each clip: logits [B] that were computed from frames [B,C,T,H,W] -> [B]."""
     return _squared_norm(gradient_at(logits, frames))
 
@@ -248,7 +248,7 @@ def interpolate(real: Tensor, fake: Tensor, rng: SharedRng) -> Tensor:
 
 def r1(outputs: DiscriminatorOutputs) -> Tensor:
     """Half the squared gradient norm on real clips. Mescheder 2018, arXiv:1801.04406."""
-    return squared_gradient_norm(outputs.real_logits, outputs.real) / 2
+    return _squared_gradient_norm(outputs.real_logits, outputs.real) / 2
 
 
 def r2(outputs: DiscriminatorOutputs) -> Tensor:
@@ -272,7 +272,7 @@ def r2_fd(outputs: DiscriminatorOutputs) -> Tensor:
 def zero_gp(outputs: DiscriminatorOutputs) -> Tensor:
     """The squared gradient norm between real and fake. Thanh-Tung 2019, arXiv:1902.03984."""
     point = interpolate(outputs.real, outputs.fake, outputs.rng)
-    return squared_gradient_norm(outputs.discriminator(point, outputs.cond), point)
+    return _squared_gradient_norm(outputs.discriminator(point, outputs.cond), point)
 
 
 def wgan_gp(outputs: DiscriminatorOutputs) -> Tensor:

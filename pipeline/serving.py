@@ -96,7 +96,7 @@ class ClipsRequest:
     count: int
 
 
-def parse_request(query: str) -> ClipsRequest:
+def _parse_request(query: str) -> ClipsRequest:
     """Parse a query with `caption` and optional `seed` and `n`. Raises Refused if it is invalid."""
     try:
         fields = parse_qs(query, keep_blank_values=True, max_num_fields=len(FIELDS), errors="strict")
@@ -246,7 +246,7 @@ class Handler(BaseHTTPRequestHandler):
                 self._answer_form(address.query)
             elif address.path.startswith("/clips."):
                 ending = address.path.removeprefix("/clips")
-                clips = self.server.renderer.render(parse_request(address.query), ending)
+                clips = self.server.renderer.render(_parse_request(address.query), ending)
                 self._answer(200, MEDIA_TYPES[ending], clips)
             else:
                 raise Refused(404, "there are /, /generate, /clips.gif, /clips.png, /clips.mp4 and /clips.npz")
@@ -269,19 +269,19 @@ class Handler(BaseHTTPRequestHandler):
         try:
             self._answer(200, HTML, self.server.page.read_bytes(), PAGE_POLICY)
         except OSError:
-            self._answer(404, HTML, build_notice().encode())
+            self._answer(404, HTML, _build_notice().encode())
 
     def _answer_form(self, query: str) -> None:
         page = self.server.page.is_file()
         if not query:
-            self._answer(200, HTML, build_form(None, page=page).encode())
+            self._answer(200, HTML, _build_form(None, page=page).encode())
             return
         try:
-            request = parse_request(query)
+            request = _parse_request(query)
             typed = self.server.renderer.encode(request)
-            self._answer(200, HTML, build_form(request, typed.unknown, page=page).encode())
+            self._answer(200, HTML, _build_form(request, typed.unknown, page=page).encode())
         except Refused as refused:
-            self._answer(refused.status, HTML, build_form(None, fault=str(refused), page=page).encode())
+            self._answer(refused.status, HTML, _build_form(None, fault=str(refused), page=page).encode())
 
     def _answer(self, status: int, kind: str, body: bytes, policy: str = OWN_POLICY) -> None:
         self.send_response(status)
@@ -334,7 +334,7 @@ def _explain(error: OSError) -> str:
     )
 
 
-def build_form(request: ClipsRequest | None, unknown: tuple[str, ...] = (), fault: str = "", page: bool = True) -> str:
+def _build_form(request: ClipsRequest | None, unknown: tuple[str, ...] = (), fault: str = "", page: bool = True) -> str:
     """The form, with the clips of a request, its unknown words, or an error."""
     caption, seed, count = (request.caption, request.seed, request.count) if request else ("", 0, 4)
     parts = [f'<p role="alert" dir="auto">{html.escape(fault)}</p>'] if fault else []
@@ -363,7 +363,7 @@ def build_form(request: ClipsRequest | None, unknown: tuple[str, ...] = (), faul
 """
 
 
-def build_notice() -> str:
+def _build_notice() -> str:
     """The page shown for a run without a page."""
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>No report yet</title><style>{STYLE}</style></head>

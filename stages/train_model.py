@@ -54,7 +54,7 @@ def train_model(rank: Rank, folders: DataFolders, out: Path, params: Params) -> 
     with lock, explain_out_of_memory(rank, params.train.batch_clips):
         if rank.rank == 0:
             start_run(checkpoints, settings, inputs, saving.keep_runs)
-            made = describe_making(rank, folders, settings)
+            made = _describe_making(rank, folders, settings)
         trainer = Trainer(rank, training, split, validation, checkpoints, monitor)
         trainer.train()
         if rank.rank == 0:
@@ -68,7 +68,7 @@ def train_model(rank: Rank, folders: DataFolders, out: Path, params: Params) -> 
             checkpoints.forget()
 
 
-def describe_making(rank: Rank, folders: DataFolders, settings: dict[str, Any]) -> dict[str, Any]:
+def _describe_making(rank: Rank, folders: DataFolders, settings: dict[str, Any]) -> dict[str, Any]:
     """The provenance of a model: code, data, and the machine as far as bytes depend on it.
 
     Computed before the first step, since files may be edited during the training.

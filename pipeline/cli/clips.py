@@ -40,7 +40,7 @@ app = typer.Typer(
 )
 
 
-def folder_figures(folder: Path, shards: ShardReader) -> Figures:
+def _folder_figures(folder: Path, shards: ShardReader) -> Figures:
     """Numbers of clips, shards and bytes; and the counts in the report of `transcode`, if it exists."""
     files = [folder / shard.file for shard in read_index(folder).shards]
     sizes = {"count": len(files), "bytes": sum(path.stat().st_size for path in files), "mapped": shards.mapped}
@@ -49,7 +49,7 @@ def folder_figures(folder: Path, shards: ShardReader) -> Figures:
     return figures | {"frames_per_video": report.get("frames_per_video")}
 
 
-def label_figures(shards: ShardReader, labels: Mapping[str, Clip]) -> Figures:
+def _label_figures(shards: ShardReader, labels: Mapping[str, Clip]) -> Figures:
     """Clips per split, per category and object by split, and per pair of category and object."""
     clips = [labels[name] for name in shards.ids if name in labels]
     return {
@@ -61,7 +61,7 @@ def label_figures(shards: ShardReader, labels: Mapping[str, Clip]) -> Figures:
     }
 
 
-def drop_figures(folder: Path) -> Figures:
+def _drop_figures(folder: Path) -> Figures:
     """For each reason the number of items that a stage dropped, and the first of them with its detail."""
     if not (folder / DROPS).is_file():
         return {}
@@ -69,7 +69,7 @@ def drop_figures(folder: Path) -> Figures:
     return {one.reason: {"count": one.items, "example": one.example} for one in counted}
 
 
-def sample_figures(shards: ShardReader) -> Figures:
+def _sample_figures(shards: ShardReader) -> Figures:
     """Brightness and motion of at most SAMPLE_CLIPS evenly spaced clips, in levels of 0..255 or shares of the clips."""
     count = min(SAMPLE_CLIPS, len(shards))
     rows = np.sort(np.random.default_rng(0).choice(len(shards), count, replace=False))
@@ -256,9 +256,9 @@ def inspect(
     if labels is None and (folder.resolve().parent / "labels" / "clips.parquet").is_file():
         labels = folder.resolve().parent / "labels"
     chosen = read_labels(labels) if labels else {}
-    dropped = {"filter": drop_figures(labels) if labels else {}, "transcode": drop_figures(folder)}
-    figures: Figures = folder_figures(folder, shards) | {"verified": verify, "dropped": dropped}
-    figures |= {"labels": label_figures(shards, chosen) if labels else None, "sample": sample_figures(shards)}
+    dropped = {"filter": _drop_figures(labels) if labels else {}, "transcode": _drop_figures(folder)}
+    figures: Figures = _folder_figures(folder, shards) | {"verified": verify, "dropped": dropped}
+    figures |= {"labels": _label_figures(shards, chosen) if labels else None, "sample": _sample_figures(shards)}
     if as_json:
         print(json.dumps(figures, indent=2, ensure_ascii=False))
     else:

@@ -47,7 +47,7 @@ class ExternalClips:
     drops: list[Drop]
 
 
-def read_external_clips(
+def _read_external_clips(
     folder: Path,
     columns: ColumnParams,
     shape: ClipParams,
@@ -216,7 +216,7 @@ def _evaluate_folder(
         raise UserError(f"{data}: its judge was trained on other clips or captions; run `dvc repro judge`")
     reals = read_real_clips(dataset, classes, params.evaluate)
     parser = CaptionParser(dataset.clips(), dataset.captions)
-    given = read_external_clips(folder, columns, shape, params, vocabulary, dataset.directions, parser)
+    given = _read_external_clips(folder, columns, shape, params, vocabulary, dataset.directions, parser)
     prompts = [classes.build_prompt(clip, caption) for clip, caption in given.labelled]
     # Distances compare the first clips, as many as there are real ones: these must not depend on names.
     order = np.random.default_rng(params.evaluate.seed).permutation(len(prompts))

@@ -155,7 +155,7 @@ def _write_card(
     }
     there = {path.name for path in made.iterdir()} | {CARD}
     meanings = {file: text.format(clips) for file, text in MEANINGS.items() if file in there}
-    card = write_card(
+    card = _compose_card(
         summarise_run(run, evaluation),
         evaluation,
         name=name,
@@ -183,7 +183,7 @@ def _choose_caption(run: "Run", words: list[str]) -> str:
     )
 
 
-def write_card(
+def _compose_card(
     summary: "Summary",
     evaluation: "EvaluationView | None",
     *,
@@ -206,7 +206,7 @@ def write_card(
         f"# {escape(name)}\n",
         f"{summary.trained} {SCOPE}\n",
         "![samples of each caption, next to real clips](grid.gif)\n" if "grid.gif" in files else "",
-        f"## Use\n\n```python\n{write_example(name, caption)}```\n",
+        f"## Use\n\n```python\n{_write_example(name, caption)}```\n",
         f"It needs custom code: {escape(needed)}.\n" if needed else "",
         f"## Evaluation\n\n{summary.measured}\n\n{write_figures(evaluation)}",
         f"## Data and licences\n\n- weights: {escape(licences['weights'])}\n- data: {escape(licences['data'])}\n",
@@ -217,7 +217,7 @@ def write_card(
     return "\n".join(part for part in parts if part)
 
 
-def write_example(name: str, caption: str) -> str:
+def _write_example(name: str, caption: str) -> str:
     """Five lines of code that sample two clips."""
     words = json.dumps(caption.replace("`", ""), ensure_ascii=False)
     return (

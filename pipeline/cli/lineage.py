@@ -64,7 +64,7 @@ def trace_file(media: Media, model: Path | None, root: Path) -> Tree:
     if "model" in facts:
         try:
             with open_model(str(facts["model"]), model) as folder:
-                tree["model"] = describe_model(folder, root)
+                tree["model"] = _describe_model(folder, root)
         except UserError as error:
             tree["model"] = {"weights": facts["model"], "not here": str(error)}
     return tree | _trace_locked(media.path, root)
@@ -90,7 +90,7 @@ def trace_metric(name: str, root: Path) -> Tree:
     )
 
 
-def describe_model(folder: Path, root: Path) -> Tree:
+def _describe_model(folder: Path, root: Path) -> Tree:
     """The weights, their provenance, and the oldest commit whose lock file has this model."""
     files = find_model_files(folder)
     description = read_json_object(files.description, "it belongs next to the weights of a model")
@@ -123,10 +123,10 @@ def _trace_locked(path: Path, root: Path) -> Tree:
     """The stages behind an output, last first, each with its params, data and code from the lock files."""
     steps = read_steps(root)
     start = find_makers(path, steps, root)
-    return {"stages": [_describe_step(step) for step in order_upstream(start, steps)]} if start else {}
+    return {"stages": [_describe_step(step) for step in _order_upstream(start, steps)]} if start else {}
 
 
-def order_upstream(start: Sequence[Step], steps: Sequence[Step]) -> Iterator[Step]:
+def _order_upstream(start: Sequence[Step], steps: Sequence[Step]) -> Iterator[Step]:
     """The steps and all steps upstream of them, each once."""
     waiting, seen = list(start), set()
     while waiting:

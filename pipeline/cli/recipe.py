@@ -84,7 +84,7 @@ def write(
     check_params(yaml.safe_load(text), f"{_locate(name)} with your {keep}" if kept else str(_locate(name)))
     if to.exists() and not force:
         _refuse_to_lose(to, kept)
-    text, homeless = keep_comments(text, _find_own_comments(read_text(to), text)) if to.exists() else (text, [])
+    text, homeless = _keep_comments(text, _find_own_comments(read_text(to), text)) if to.exists() else (text, [])
     if homeless and not force:
         keys = ", ".join(homeless)
         raise UserError(f"{to}: {name} has no key for your comments at {keys}; keep a copy, then repeat with --force")
@@ -164,7 +164,7 @@ def _remove_absent(old: Any, new: Any) -> None:
                 del old[key]
 
 
-def keep_comments(text: str, comments: Mapping[str, Sequence[str]]) -> tuple[str, list[str]]:
+def _keep_comments(text: str, comments: Mapping[str, Sequence[str]]) -> tuple[str, list[str]]:
     """The text of params with comments inserted above their dotted keys, and the keys that it does not have."""
     lines, found = [], set()
     for line, key in _read_keys(text):

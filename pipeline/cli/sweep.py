@@ -243,14 +243,14 @@ def continue_sweep(found: Sweep, axes: Sequence[Axis], jobs: int, on: str, optio
             found.save()
 
     try:
-        run_pool(work, take, jobs, SlotQueue("job", [], 0) if on else list_devices(found, jobs), note)
+        run_pool(work, take, jobs, SlotQueue("job", [], 0) if on else _list_devices(found, jobs), note)
     except KeyboardInterrupt:
         kept = sum(job.state in ("done", "done before") for job in work.values())
         raise Interrupted(f"{kept} of {len(work)} runs are done, the others have saved their state") from None
-    report_end(found, work)
+    _report_end(found, work)
 
 
-def report_end(found: Sweep, work: Mapping[str, Job]) -> None:
+def _report_end(found: Sweep, work: Mapping[str, Job]) -> None:
     """Print the failures with reasons, and how to resume."""
     failed = [job for job in work.values() if job.failed]
     for job in failed:
@@ -266,7 +266,7 @@ def report_end(found: Sweep, work: Mapping[str, Job]) -> None:
         raise typer.Exit(1)
 
 
-def list_devices(found: Sweep, jobs: int) -> SlotQueue:
+def _list_devices(found: Sweep, jobs: int) -> SlotQueue:
     """The devices to assign to runs: shares of the GPUs in `devices`, else as many cores as at the sweep's start."""
     from pipeline.distributed import parse_devices  # imports torch, which takes seconds
 

@@ -82,7 +82,7 @@ def report(
         if one not in results.metrics:
             raise UserError(f"{one}: no run of {name} has such a metric{find_near(one, results.metrics)}")
     if out:
-        draw_report(results, shown, (fidelity, diversity), out)
+        _draw_report(results, shown, (fidelity, diversity), out)
     if as_json:
         print(json.dumps(_plain(results), indent=2, ensure_ascii=False))
     else:
@@ -229,7 +229,7 @@ def _plain(results: SweepResults) -> dict[str, Any]:
     }
 
 
-def draw_report(results: SweepResults, metrics: Sequence[str], trade: tuple[str, str], out: Path) -> None:
+def _draw_report(results: SweepResults, metrics: Sequence[str], trade: tuple[str, str], out: Path) -> None:
     """Write the figure as SVG or PNG, by the suffix of `out`."""
     import vl_convert  # takes a second
 

@@ -91,7 +91,7 @@ def reproduce(
     if out is not None:
         _check_places([media.path for media in files], out)
     failed = 0
-    for outcome in remake_all(files, model, Path("data"), out):
+    for outcome in _remake_all(files, model, Path("data"), out):
         failed += not outcome.is_equal
         print(f"{outcome.media.path}: {'; '.join((outcome.state, *outcome.reasons))}", flush=True)
     if failed:
@@ -116,7 +116,7 @@ def _check_places(files: Sequence[Path], out: Path) -> None:
             raise UserError(f"--out {out}: {other} and {file} have the same name; reproduce them one at a time")
 
 
-def remake_all(files: Sequence[Media], model: Path | None, data: Path, out: Path | None = None) -> Iterator[Outcome]:
+def _remake_all(files: Sequence[Media], model: Path | None, data: Path, out: Path | None = None) -> Iterator[Outcome]:
     """Reproduce each file; those with equal environments in one process."""
     groups: dict[str, list[Media]] = {}
     for media in files:
@@ -125,7 +125,7 @@ def remake_all(files: Sequence[Media], model: Path | None, data: Path, out: Path
         with open_process() as process, TemporaryDirectory() as temporary:
             for media in group:
                 try:
-                    made = remake(media, model, data, Path(temporary), process)
+                    made = _remake(media, model, data, Path(temporary), process)
                     if out is not None:
                         out.mkdir(parents=True, exist_ok=True)
                         made = Path(shutil.copyfile(made, out / media.path.name))
@@ -151,7 +151,7 @@ def compare(media: Media, remade: Media) -> Outcome:
     return Outcome(media, "differs", (*pixels, *(facts or (ALTERED,))))
 
 
-def remake(media: Media, model: Path | None, data: Path, scratch: Path, process: ProcessPoolExecutor) -> Path:
+def _remake(media: Media, model: Path | None, data: Path, scratch: Path, process: ProcessPoolExecutor) -> Path:
     """Reproduce a file in `scratch` -> its path. Raises UserError if that is not possible here."""
     facts = media.require_facts()
     maker = facts.get("made_by")
@@ -164,7 +164,9 @@ def remake(media: Media, model: Path | None, data: Path, scratch: Path, process:
     if not made.is_file():
         folder.mkdir(exist_ok=True)
         with open_model(None if facts.get("model") is None else str(facts["model"]), model) as source:
-            work = (sample_again, facts, source, made) if maker == MADE_BY else (run_again, facts, source, data, folder)
+            work = (
+                (_sample_again, facts, source, made) if maker == MADE_BY else (_run_again, facts, source, data, folder)
+            )
             try:
                 failed = process.submit(*work).result()
             except BrokenProcessPool:
@@ -197,7 +199,7 @@ def check_facts(facts: dict[str, Any]) -> None:
         raise UserError(f"needs code that params.yaml does not name: {', '.join(sorted(named)) or section}")
 
 
-def sample_again(facts: dict[str, Any], model: Path, out: Path) -> str | None:
+def _sample_again(facts: dict[str, Any], model: Path, out: Path) -> str | None:
     """Sample by the provenance `facts`, in its environment -> why that failed, or None."""
     from pipeline.inference import use_environment
 
@@ -212,7 +214,7 @@ def sample_again(facts: dict[str, Any], model: Path, out: Path) -> str | None:
     return failed[0] if failed else None
 
 
-def run_again(facts: dict[str, Any], model: Path, data: Path, out: Path) -> str | None:
+def _run_again(facts: dict[str, Any], model: Path, data: Path, out: Path) -> str | None:
     """Run a stage by the provenance `facts`, in its environment and a new folder -> why that failed, or None.
 
     Raises UserError if its params are invalid.
@@ -278,7 +280,7 @@ def verify(
     if paths is None and outputs:  # a project may also have pictures from other programs
         found = [file for file in found if file.parent.resolve() in outputs]
     files = [read_media(file) for file in found]
-    by_path = {media.path: check_marks(media, trust) for media in files}
+    by_path = {media.path: _check_marks(media, trust) for media in files}
     again = 0 if quick else _make_again([media for media in files if not by_path[media.path]], model, by_path)
     faults += [f"{path}: {fault}" for path, fault in by_path.items() if fault]
     for fault in faults:
@@ -296,7 +298,7 @@ def _make_again(files: list[Media], model: Path | None, by_path: dict[Path, str]
     """Reproduce samples -> how many are equal; altered ones are added to `by_path`, impossible ones are printed."""
     equal = 0
     samples = [media for media in files if (media.facts or {}).get("made_by") == MADE_BY]
-    for outcome in remake_all(samples, model, Path("data")):
+    for outcome in _remake_all(samples, model, Path("data")):
         equal += outcome.is_equal
         reasons = "; ".join(outcome.reasons)
         if ALTERED in outcome.reasons:
@@ -306,7 +308,7 @@ def _make_again(files: list[Media], model: Path | None, by_path: dict[Path, str]
     return equal
 
 
-def check_marks(media: Media, trust: Path | None) -> str:
+def _check_marks(media: Media, trust: Path | None) -> str:
     """What is wrong with the provenance, the seal or the signature of a file; empty if nothing is."""
     if not media.has_seal:
         return "has no seal: from training logs, not written by t2v, or rewritten by another program"

@@ -78,10 +78,10 @@ def map_ordered(
                 yield result
         else:
             with _processes(function, min(workers, len(tasks))) as pool:
-                yield from distribute(tasks, pool, label, advance)
+                yield from _distribute(tasks, pool, label, advance)
 
 
-def distribute(
+def _distribute(
     tasks: Iterable[Task], workers: Sequence[Worker[Task, Result]], label: str, advance: Callable[[], None]
 ) -> Iterator[Result]:
     """Yield the results of all tasks, in order; `tasks` is read lazily, at most two tasks per worker ahead.
@@ -209,7 +209,7 @@ def map_sandboxed(
         pool = _local_workers(function, min(worker_count(compute), total), seconds, compute.sandbox)
     try:
         with progress(label, total) as advance, pool as workers:
-            yield from distribute(tasks, workers, label, advance)
+            yield from _distribute(tasks, workers, label, advance)
     except ChildFault as fault:
         raise fault.explain(fault.step or label) from fault
 

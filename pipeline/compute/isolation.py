@@ -172,7 +172,7 @@ def _limit(memory_bytes: int, scratch: str) -> None:
     _lower_limit(resource.RLIMIT_CORE, 0)
     _lower_limit(resource.RLIMIT_NOFILE, MAX_FILES)
     if sys.platform == "linux":
-        _lower_limit(resource.RLIMIT_DATA, count_memory() + memory_bytes + SPARE_BYTES)
+        _lower_limit(resource.RLIMIT_DATA, _count_memory() + memory_bytes + SPARE_BYTES)
 
 
 def _lower_limit(kind: int, value: int) -> None:
@@ -211,7 +211,7 @@ def _open_memory_count() -> int:
     return os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC) if sys.platform == "linux" else -1
 
 
-def count_memory() -> int:
+def _count_memory() -> int:
     """Private writable memory of this process, in bytes; on Linux only."""
     return int(os.pread(_open_memory_count(), 200, 0).split()[5]) * resource.getpagesize()
 
@@ -227,7 +227,7 @@ def memory_limit(allowed: int) -> Iterator[None]:
         yield
         return
     before = resource.getrlimit(resource.RLIMIT_DATA)
-    limit = _restrict_limit(before[1], count_memory() + allowed)
+    limit = _restrict_limit(before[1], _count_memory() + allowed)
     resource.setrlimit(resource.RLIMIT_DATA, (limit, before[1]))
     try:
         yield

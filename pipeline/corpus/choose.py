@@ -113,7 +113,7 @@ def _add_twins(
     clips: list[Clip], drops: list[Drop], held: HeldOut, directions: DirectionRules, options: FilterParams
 ) -> Choice:
     directions = replace(directions, counter=find_counter_spelling(clip.caption for clip in clips))
-    twins, unmirrored = mirror_clips(clips, held, directions) if options.mirror == "swap" else ([], Counter())
+    twins, unmirrored = _mirror_clips(clips, held, directions) if options.mirror == "swap" else ([], Counter())
     clips = sorted([*clips, *twins], key=lambda clip: clip.id)
     return Choice(clips, drops, held.words, held.pairs, directions, unmirrored)
 
@@ -158,7 +158,7 @@ def _fill_in_directions(clips: Sequence[Clip], directions: DirectionRules) -> li
     ]
 
 
-def mirror_clips(clips: Sequence[Clip], held: HeldOut, directions: DirectionRules) -> tuple[list[Clip], Counter[str]]:
+def _mirror_clips(clips: Sequence[Clip], held: HeldOut, directions: DirectionRules) -> tuple[list[Clip], Counter[str]]:
     """The twins, and the number of clips without one, by reason: a fault of `find_mirror_fault`, or `held_out`.
 
     Raises UserError if the id of a twin equals that of a clip.

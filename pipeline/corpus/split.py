@@ -130,7 +130,7 @@ def split_clips(
     splits = [draw_split(name_group(clip), choices[clip.official_split], options.shares) for clip in clips]
     later = find_later_splits(clips, splits)
     trained = {c.id for c, split in zip(clips, splits, strict=True) if split == "train" and c.id not in later}
-    words = hold_out_words(clips, trained, options, vectors)
+    words = _hold_out_words(clips, trained, options, vectors)
     phrases = Phrases(words)
     saying = [clip for clip in clips if phrases.find(clip.caption, clip.objects)]
     said = {clip.id for clip in saying}
@@ -209,7 +209,7 @@ def hold_out_pairs(clips: Sequence[Candidate], trained: Collection[str], wanted:
     return sorted(held)
 
 
-def hold_out_words(
+def _hold_out_words(
     clips: Sequence[Candidate], trained: Collection[str], options: FilterParams, vectors: Vectors
 ) -> list[str]:
     """The held-out words, sorted. `trained` are the ids that would otherwise be trained on.

@@ -86,7 +86,7 @@ class Trajectory:
     still: tuple[float, float, float] | None  # x, y, scale of the second object
 
 
-def plan_trajectory(
+def _plan_trajectory(
     category: Category, mover: Reach, other: Reach | None, horizon: float, rng: np.random.Generator
 ) -> Trajectory:
     """A motion of 20 to 60 frames: the hand comes, moves the object and leaves; it keeps holding a lifted object."""
@@ -197,7 +197,7 @@ class Room:
         return self.centre[0] + at[0] * SIDE, self.centre[1] + at[1] * SIDE
 
 
-def build_room(rng: np.random.Generator) -> Room:
+def _build_room(rng: np.random.Generator) -> Room:
     """A random room: frame shape, camera offset, colours and light."""
     height, width = SHAPES[rng.choice(len(SHAPES), p=[share for _, share in SHAPES])][0]
     centre = (width / 2 + rng.uniform(-2.5, 2.5), height / 2 + rng.uniform(-2.5, 2.5))
@@ -249,7 +249,7 @@ def _wall(
     return np.asarray(gain[..., None] * colour, dtype=np.float64)
 
 
-def draw_hand(angle: float, grip: str, light: Point, rng: np.random.Generator) -> Sprite:
+def _draw_hand(angle: float, grip: str, light: Point, rng: np.random.Generator) -> Sprite:
     """A hand in direction `angle` (0 = to the right, radians clockwise), flat to push or pinching to pull."""
     skin = SKIN[rng.integers(len(SKIN))]
     sleeve = SLEEVES[rng.integers(len(SLEEVES))]
@@ -289,12 +289,12 @@ class ClipScene:
 
     def __init__(self, plan: ClipPlan) -> None:
         rng = np.random.default_rng([plan.seed, 5, plan.number])
-        self.room: Room = build_room(rng)
+        self.room: Room = _build_room(rng)
         self.objects = [_PlacedObject(name, self.room, rng) for name in plan.objects]
         reaches = [one.reach for one in self.objects]
         other = reaches[1] if len(reaches) > 1 else None
-        self.trajectory: Trajectory = plan_trajectory(plan.category, reaches[0], other, self.room.horizon, rng)
-        self.hand = draw_hand(self.trajectory.angle, plan.category.grip, self.room.light, rng)
+        self.trajectory: Trajectory = _plan_trajectory(plan.category, reaches[0], other, self.room.horizon, rng)
+        self.hand = _draw_hand(self.trajectory.angle, plan.category.grip, self.room.light, rng)
         self.background = Image.fromarray(self.room.background)
         self.hand_shadow = self.hand.shadow(blur=0.03, dark=0.22)
 

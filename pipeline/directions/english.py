@@ -133,12 +133,12 @@ def find_mirror_fault(text: str, counter: str = COUNTER) -> Fault | None:
     if not _is_sided(text):
         return None
     flipped = _flip(text, counter)
-    if has_other_sense(text) or has_other_sense(flipped):
+    if _has_other_sense(text) or _has_other_sense(flipped):
         return "other_sense"
     return None if _flip(flipped, counter) == text else "other_spelling"
 
 
-def has_other_sense(text: str) -> bool:
+def _has_other_sense(text: str) -> bool:
     """Whether left or right may mean something else than a side: `right next to`, `left behind`."""
     plain = SURE_SIDES.sub("aside", " ".join(split_words(text)))
     return _is_sided(plain) and (OTHER_SENSES.search(plain) is not None or _has_left_as_verb(plain))
@@ -255,7 +255,7 @@ def _turn(text: str, counter: str) -> str | None:
 
 
 def _is_doubtful(text: str, axes: set[str]) -> bool:
-    return ("side" in axes and has_other_sense(text)) or (not axes <= ALWAYS and HEDGES.search(text) is not None)
+    return ("side" in axes and _has_other_sense(text)) or (not axes <= ALWAYS and HEDGES.search(text) is not None)
 
 
 @cache

@@ -34,14 +34,14 @@ PYTHON = re.compile(r"(python|pypy)[\d.]*")
 Task = Callable[..., None]  # (rank, *arguments)
 
 
-def under_torchrun() -> bool:
+def _under_torchrun() -> bool:
     """Whether torchrun started this process, as one of the ranks."""
     return RUN_ID in os.environ
 
 
 def world_size(devices: list[torch.device]) -> int:
     """Processes of the whole run, over all nodes. Raises UserError if variables of torchrun contradict each other."""
-    if under_torchrun():
+    if _under_torchrun():
         return _read_numbers()[1]
     rank, world = (os.environ.get(name, "") for name in NUMBERS[:2])
     if rank and world.isdecimal() and int(world) > 1:  # other launchers set these; WORLD_SIZE alone may be left over
@@ -73,7 +73,7 @@ def run_on(devices: list[torch.device], task: Task, *arguments: Any) -> None:
 
     Under torchrun, this process already is one of the ranks. Raises Interrupted or UserError if a rank did.
     """
-    if under_torchrun():
+    if _under_torchrun():
         try:
             _join(devices, task, arguments)
         except PeerLost as error:

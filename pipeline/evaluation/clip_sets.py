@@ -47,7 +47,7 @@ def build_new_words(dataset: Dataset, classes: Classes, options: EvaluateParams)
 
     Raises UserError if there are no vectors for the new words.
     """
-    rows = select_rows(dataset, "test_words", options.real_clips)
+    rows = _select_rows(dataset, "test_words", options.real_clips)
     prompts = classes.build_prompts(dataset.clips(rows), dataset.captions)
     embeddings = read_embeddings(dataset.folders.vectors)
     if embeddings is None:
@@ -151,7 +151,7 @@ def read_real_clips(dataset: Dataset, classes: Classes, params: EvaluateParams) 
     """The real clips of each split, at most as many as `params` says. Raises UserError if test or train has none."""
 
     def read(split: Split, most: int) -> ClipSet:
-        rows = select_rows(dataset, split, most)
+        rows = _select_rows(dataset, split, most)
         return ClipSet(dataset.frames(rows), classes.build_prompts(dataset.clips(rows), dataset.captions))
 
     reals = RealClipSets(
@@ -169,7 +169,7 @@ def read_real_clips(dataset: Dataset, classes: Classes, params: EvaluateParams) 
     return reals
 
 
-def select_rows(dataset: Dataset, split: Split, most: int) -> list[int]:
+def _select_rows(dataset: Dataset, split: Split, most: int) -> list[int]:
     """The rows of a split, at most `most`, in an order of which any first few are spread evenly over all of them.
 
     Clips are sorted by name, which may begin with a category, and samples, distances and networks often need fewer

@@ -242,7 +242,7 @@ def _measure_categories(clips: MeasuredClips, reference: Reference) -> Figure:
     """The distance between the clips of a category and the real ones, averaged with the numbers of clips as weights."""
     if clips is reference.real:
         return Figure(None, reason=SAME)
-    real, fake = group_by_category(reference.real), group_by_category(clips)
+    real, fake = _group_by_category(reference.real), _group_by_category(clips)
     known = [name for name in fake if min(len(fake[name]), len(real.get(name, ()))) >= MIN_OF_CATEGORY]
     if not known:
         most = max((min(len(fake[name]), len(real.get(name, ()))) for name in fake), default=0)
@@ -271,7 +271,7 @@ def _scale(real: Floats, fake: Floats) -> tuple[Floats, Floats]:
     return a, b
 
 
-def group_by_category(clips: MeasuredClips) -> Mapping[int, Ints]:
+def _group_by_category(clips: MeasuredClips) -> Mapping[int, Ints]:
     """The rows of each category that is a class of the judge."""
     categories = np.array([prompt.category for prompt in clips.prompts])
     return {int(name): np.flatnonzero(categories == name) for name in np.unique(categories) if name >= 0}
@@ -292,7 +292,7 @@ def measure_one_way(clips: MeasuredClips) -> float:
     """
     flows = clips.flows.reshape(len(clips), -1, 2 * GRID**2)  # [N,P,...]
     turned = (flows + flows[:, ::-1]) / 2  # played backwards, the order of the parts and the vectors are reversed
-    large = [rows for rows in group_by_category(clips).values() if len(rows) >= MIN_OF_CATEGORY]
+    large = [rows for rows in _group_by_category(clips).values() if len(rows) >= MIN_OF_CATEGORY]
     lengths = [_measure_length(flows[rows]).mean() for rows in large]
     if max(lengths, default=0.0) <= STILL * clips.frames.shape[2]:
         return 0.0

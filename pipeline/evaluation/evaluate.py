@@ -123,7 +123,7 @@ def evaluate_generator(
         "networks": {name: network.digest for name, network in networks.items()},
         "near_duplicates_of_train": evaluation.reference.copies.repeated,
         "withdrawn": sorted(select_withdrawn(evaluation.checks)),
-        **measure_cost(model),
+        **_measure_cost(model),
     }
     provenance = {**model.provenance(), "judge": inputs.judge_digest, "evaluate": options.model_dump()}
     logits = _compute_logits(inputs, evaluation)
@@ -198,7 +198,7 @@ def select_scored(reference: Reference) -> dict[str, ClipSet]:
     }
 
 
-def measure_cost(model: Model) -> dict[str, float]:
+def _measure_cost(model: Model) -> dict[str, float]:
     """The number of the generator's weights, and the floating-point operations per clip in billions."""
     generator = model.generator
     z, ids = torch.zeros(1, generator.z_width), torch.ones(1, model.max_tokens, dtype=torch.int64)
@@ -223,8 +223,8 @@ def select_pictures(found: GeneratorEvaluation) -> dict[str, list[Strip]]:
     return {
         "nearest": select_nearest(found.evaluation, count),
         "worst": select_worst(found.evaluation, count, WORST_SAMPLES),
-        "opposites": select_opposites(found.evaluation, count),
-        "words": select_words(found.evaluation, count),
+        "opposites": _select_opposites(found.evaluation, count),
+        "words": _select_words(found.evaluation, count),
     }
 
 
@@ -277,7 +277,7 @@ def select_worst(found: Evaluation, count: int, samples: int) -> list[Strip]:
     return [shown for _, _, shown in sorted(wrong, key=lambda line: line[:2])[:count]]
 
 
-def select_opposites(found: Evaluation, count: int) -> list[Strip]:
+def _select_opposites(found: Evaluation, count: int) -> list[Strip]:
     """A sample of each caption that has an opposite, and the sample of the opposite with the same noise."""
     if "model, turned from" not in found.clips:
         return []
@@ -292,7 +292,7 @@ def select_opposites(found: Evaluation, count: int) -> list[Strip]:
     ]
 
 
-def select_words(found: Evaluation, count: int) -> list[Strip]:
+def _select_words(found: Evaluation, count: int) -> list[Strip]:
     """A sample of each new word, nearest to a seen one first, with real clips of both if there are any."""
     if NEW not in found.clips:
         return []

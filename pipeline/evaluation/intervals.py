@@ -83,12 +83,12 @@ def _interval_of_proportion(value: float, deviation: float, count: int) -> tuple
 
 def interval_of_mean(values: NDArray[np.float64], resamples: int, rng: np.random.Generator) -> tuple[float, float]:
     """The interval of the mean of one value per clip: exact for shares, by the bootstrap for anything else."""
-    if is_share(values):
+    if _is_share(values):
         return interval_of_share(values)
     return interval_of_means([values], resamples, rng, lambda mean: mean)
 
 
-def is_share(values: NDArray[np.float64]) -> bool:
+def _is_share(values: NDArray[np.float64]) -> bool:
     """Whether all values are 0 or 1."""
     return bool(np.isin(values, (0, 1)).all())
 

@@ -226,7 +226,7 @@ def make_clip_thumbnails(clips: Sequence[NDArray[np.float32]], down: int = 0, ri
     return np.array([make_thumbnails(parts[:, rows, columns]) for parts in clips])
 
 
-def draw_flow(flow: Flow) -> NDArray[np.float32]:
+def _draw_flow(flow: Flow) -> NDArray[np.float32]:
     """The flow as one image, relative to its height: [2*(T-1),CELLS,CELLS]."""
     cells = [cv2.resize(step, (CELLS,) * 2, interpolation=cv2.INTER_AREA) for step in flow]
     pictures: NDArray[np.float32] = (np.asarray(cells, np.float32) / flow.shape[1]).transpose(0, 3, 1, 2)
@@ -254,7 +254,7 @@ def _tally(field: Flow) -> NDArray[np.float64]:
 FLOW_MEASURES: dict[str, Callable[[Flow], NDArray[Any]]] = {
     "movements": measure_movement,
     "flows": lambda flow: make_thumbnails(average_parts(flow)),
-    "flow_pictures": draw_flow,
+    "flow_pictures": _draw_flow,
     "velocities": tally_velocities,
 }
 

@@ -86,7 +86,7 @@ class CopySearch:
         self.train = train
         self.by: SearchName = by
         self.find_nearest = cache(self._search)  # used by rates and pictures alike
-        fresh = ~find_repeated(unseen.frames, train.frames)
+        fresh = ~_find_repeated(unseen.frames, train.frames)
         self.fresh: Ints = np.flatnonzero(fresh)  # rows of the unseen clips
         self.unseen, self.repeated = len(self.fresh), len(fresh) - len(self.fresh)
         self.limits = {space: _find_limit(self.find_nearest(unseen, space).distances[fresh]) for space in SPACES}
@@ -118,7 +118,7 @@ class CopySearch:
         return np.where(wanted >= 0, wanted != found, np.nan)
 
 
-def find_repeated(unseen: Frames, train: Frames) -> NDArray[np.bool_]:
+def _find_repeated(unseen: Frames, train: Frames) -> NDArray[np.bool_]:
     """Which of the unseen clips [N,T,H,W,3] are near-duplicates of one of the training clips: [N]."""
     points = compare_signatures(np.stack([compute_signature(clip) for clip in (*unseen, *train)]))
     return find_nearest_points(points[: len(unseen)], points[len(unseen) :])[1] <= NEAR

@@ -60,9 +60,9 @@ def write_report(folder: Path, metrics: Path, found: GeneratorEvaluation) -> Ite
     lines = ((name, *map(format_value, (f.value, f.low, f.high)), f.clips) for name, f in logits.items())
     write_csv(folder / "logits.csv", ("set", "logit", "low", "high", "clips"), lines)
     write_json(folder / "protocol.json", found.protocol)
-    values = {name: round_value(figure.value) for name, figure in figures.items()}
+    values = {name: _round_value(figure.value) for name, figure in figures.items()}
     write_json(metrics, values | {"withdrawn": len(found.protocol["withdrawn"])})
-    return chain(summarise(figures, evaluation.checks), report_repeated(evaluation.reference.copies))
+    return chain(summarise(figures, evaluation.checks), _report_repeated(evaluation.reference.copies))
 
 
 def summarise_generator(found: Evaluation) -> dict[str, Figure]:
@@ -91,11 +91,11 @@ def summarise_generator(found: Evaluation) -> dict[str, Figure]:
 
 def summarise_set(found: Evaluation, name: str) -> dict[str, Figure]:
     """The figures of any other set of clips, with the same names and ceilings as the generator's."""
-    ceilings = {f"{metric}_ceiling": found.figures[REAL][metric] for metric in list_ceilings(found.metrics)}
+    ceilings = {f"{metric}_ceiling": found.figures[REAL][metric] for metric in _list_ceilings(found.metrics)}
     return _remove_withdrawn(found.figures[name] | ceilings, select_withdrawn(found.checks))
 
 
-def list_ceilings(metrics: Mapping[str, Metric]) -> list[str]:
+def _list_ceilings(metrics: Mapping[str, Metric]) -> list[str]:
     """The metrics whose ceiling is the figure of real clips."""
     return [name for name, metric in metrics.items() if _has_ceiling(metric)]
 
@@ -187,7 +187,7 @@ def summarise(figures: Mapping[str, Figure], checks: Sequence[Check]) -> Iterato
     yield f"evaluate: {sum(tried)} of {len(tried)} checks on planted controls passed{untried}"
 
 
-def report_repeated(copies: CopySearch) -> Iterator[str]:
+def _report_repeated(copies: CopySearch) -> Iterator[str]:
     """A line if unseen clips are near-duplicates of training clips."""
     if copies.repeated:
         yield (
@@ -207,7 +207,7 @@ def write_figures(path: Path, found: Evaluation) -> None:
     write_csv(path, ("set", "metric", "value", "low", "high", "scaled", "clips", "note"), _list_figures(found))
 
 
-def round_value(value: float | None) -> float | None:
+def _round_value(value: float | None) -> float | None:
     """Six significant digits: further ones differ between machines."""
     return None if value is None else float(f"{value:.6g}")
 

@@ -58,7 +58,7 @@ class TensorBoardLogger:
     def log_clips(self, clips_seen: int, clips: Frames, captions: Sequence[str]) -> None:
         """Log an animated image, with the captions from left to right as text."""
         count, _, height, width, _ = clips.shape
-        image = Summary.Image(height=height, width=count * width, colorspace=3, encoded_image_string=encode_gif(clips))
+        image = Summary.Image(height=height, width=count * width, colorspace=3, encoded_image_string=_encode_gif(clips))
         summary = Summary(value=[Summary.Value(tag="samples", image=image)])
         self._writer._get_file_writer().add_summary(summary, clips_seen)  # type: ignore[no-untyped-call]
         self._writer.add_text("captions of the samples", "\n\n".join(captions), clips_seen)
@@ -111,7 +111,7 @@ class GifLogger:
     def log_clips(self, clips_seen: int, clips: Frames, captions: Sequence[str]) -> None:
         with atomic_write(self._folder / f"samples-{clips_seen:09}.gif") as temporary:
             provenance = {"made_by": "stages.train_model", "clips": clips_seen, "captions": list(captions)}
-            temporary.write_bytes(encode_gif(clips, json.dumps(provenance, ensure_ascii=False)))
+            temporary.write_bytes(_encode_gif(clips, json.dumps(provenance, ensure_ascii=False)))
         with atomic_write(self._folder / "captions.txt") as temporary:
             temporary.write_text("".join(f"{caption}\n" for caption in captions), encoding="utf-8")
         # By time, since an earlier equal run may have left pictures of later steps.
@@ -137,7 +137,7 @@ def open_loggers(
     return loggers
 
 
-def encode_gif(clips: Frames, comment: str = "") -> bytes:
+def _encode_gif(clips: Frames, comment: str = "") -> bytes:
     """Clips [N,T,H,W,3] side by side as a looping GIF, with a comment."""
     images = [Image.fromarray(np.concatenate(list(frame), axis=1)) for frame in clips.transpose(1, 0, 2, 3, 4)]
     file = io.BytesIO()

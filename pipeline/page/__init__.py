@@ -165,7 +165,7 @@ def _open_templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"value": format_value, "span": format_span, "cell": format_cell, "setting": format_setting}
+    environment.filters |= {"value": format_value, "span": _format_span, "cell": format_cell, "setting": format_setting}
     environment.filters["prose"] = mark_code
     environment.globals["describe_metric"] = describe_metric
     return environment
@@ -197,7 +197,7 @@ def format_cell(text: str) -> str:
     return text if number is None or "." not in text else format_value(number)
 
 
-def format_span(figure: Figure) -> str:
+def _format_span(figure: Figure) -> str:
     """The interval of a figure; empty if it has none."""
     if figure.low is None or figure.high is None:
         return ""

@@ -124,22 +124,22 @@ def read_evaluation(run: Run) -> EvaluationView | None:
     if not (folder / "intervals.json").is_file():
         return None
     table = read_rows(folder / "table.csv")
-    lines = build_lines(read_figures(folder / "intervals.json"), table)
+    lines = _build_lines(read_figures(folder / "intervals.json"), table)
     by_name = {line.name: line for line in lines}
     return EvaluationView(
         key=[by_name[name] for name in KEY_METRICS if name in by_name],
-        groups=group_lines(by_name),
+        groups=_group_lines(by_name),
         controls=[row for row in read_rows(folder / "controls.csv") if {"metric", "control", "passed"} <= row.keys()],
-        objects=tabulate(read_rows(folder / "objects.csv")),
-        categories=tabulate(read_rows(folder / "categories.csv")),
-        words=tabulate(read_rows(folder / "words.csv")),
-        logits=tabulate(read_rows(folder / "logits.csv")),
-        everything=tabulate([row for row in table if row.get("value")]),
+        objects=_tabulate(read_rows(folder / "objects.csv")),
+        categories=_tabulate(read_rows(folder / "categories.csv")),
+        words=_tabulate(read_rows(folder / "words.csv")),
+        logits=_tabulate(read_rows(folder / "logits.csv")),
+        everything=_tabulate([row for row in table if row.get("value")]),
         protocol=read_product(folder / "protocol.json"),
     )
 
 
-def build_lines(figures: Mapping[str, Figure], table: Sequence[Mapping[str, str]]) -> list[Line]:
+def _build_lines(figures: Mapping[str, Figure], table: Sequence[Mapping[str, str]]) -> list[Line]:
     """A line for each figure of the generator."""
     cells = {(row.get("set", ""), row.get("metric", "")): row for row in table}
     return [_build_line(name, figures, cells) for name in figures if not name.endswith(OF_THE_REALS)]
@@ -179,7 +179,7 @@ def place_mark(figure: Figure, floor: float | None, ceiling: float | None) -> Ma
     return Mark(place(figure.value), low, high, place(ceiling))
 
 
-def group_lines(lines: Mapping[str, Line]) -> dict[str, list[Line]]:
+def _group_lines(lines: Mapping[str, Line]) -> dict[str, list[Line]]:
     """The lines by heading; custom metrics are last."""
     groups = {title: [lines[name] for name in names if name in lines] for title, names in METRIC_GROUPS.items()}
     known = {name for names in METRIC_GROUPS.values() for name in names}
@@ -187,7 +187,7 @@ def group_lines(lines: Mapping[str, Line]) -> dict[str, list[Line]]:
     return {title: some for title, some in groups.items() if some}
 
 
-def tabulate(rows: Sequence[Mapping[str, str]]) -> Cells:
+def _tabulate(rows: Sequence[Mapping[str, str]]) -> Cells:
     """Rows of named cells as a table."""
     columns = [name for name in (rows[0] if rows else {}) if name]
     return Cells(columns, [[str(row.get(name) or "") for name in columns] for row in rows])
@@ -255,7 +255,7 @@ def compare_figures(runs: Sequence[Run]) -> dict[str, list[RunFigure]]:
         figures = [table.get(name, NO_FIGURE) for table in tables]
         if any(figure.value is not None for figure in figures):
             verdicts = [_name_difference(own.get(name)) for own in differences]
-            spans = place_spans(figures)
+            spans = _place_spans(figures)
             found[name] = [
                 RunFigure(run.name, figure, span, differs)
                 for run, figure, span, differs in zip(runs, figures, spans, verdicts, strict=True)
@@ -263,7 +263,7 @@ def compare_figures(runs: Sequence[Run]) -> dict[str, list[RunFigure]]:
     return found
 
 
-def place_spans(figures: Sequence[Figure]) -> list[Span | None]:
+def _place_spans(figures: Sequence[Figure]) -> list[Span | None]:
     """The figures on one axis, which spans all intervals."""
     ends = [end for figure in figures for end in (figure.value, figure.low, figure.high) if end is not None]
     least, most = min(ends), max(ends)

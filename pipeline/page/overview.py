@@ -259,10 +259,10 @@ def _read_choice(name: str, folder: Path, list_facts: Any) -> StageView:
         return StageView(name, PURPOSES[name])
     read, kept = read_count(report, "read"), read_count(report, "kept")
     result = f"{kept:,} of {read:,} kept"
-    return StageView(name, PURPOSES[name], result, read, kept, read_drops(folder, report), list_facts(report))
+    return StageView(name, PURPOSES[name], result, read, kept, _read_drops(folder, report), list_facts(report))
 
 
-def read_drops(folder: Path, report: Mapping[str, Any]) -> list[Dropped]:
+def _read_drops(folder: Path, report: Mapping[str, Any]) -> list[Dropped]:
     """The reasons for dropped items, most frequent first, with the first items of each."""
     dropped = read_section(report, "dropped")
     counts = {reason: read_count(dropped, reason) for reason in dropped}

@@ -72,7 +72,7 @@ class Widget:
     reason: str = ""
 
 
-def explain_missing(reason: str) -> Widget:
+def _explain_missing(reason: str) -> Widget:
     """A widget that only shows why it is not available."""
     return Widget(f"<p>{mark_code(reason)}</p>\n", reason=reason)
 
@@ -119,7 +119,7 @@ def build_player(
     vocabulary = parse_vocabulary(model.description["vocabulary"], model_folder / DESCRIPTION)
     reason = _find_obstacle(model)
     if reason:
-        return explain_missing(reason)
+        return _explain_missing(reason)
     description = _describe(model, vocabulary, directions, list(dict.fromkeys(captions)), fps)
     data = (
         embed("player-model", "application/json", embed_json(description))
@@ -209,7 +209,7 @@ def build_blind_test(
     dataset, model = Dataset(folders), Model(model_folder, sampling)
     rows = _choose_rows(dataset, np.random.default_rng(derive_seed(seed, "blind test")))
     if not rows:
-        return explain_missing("There is no blind test: the test split has no clip with frames and a caption.")
+        return _explain_missing("There is no blind test: the test split has no clip with frames and a caption.")
     pairs = draw_pairs(dataset, model, rows, seed)
     frames = pairs[0].real
     shown = [
@@ -258,10 +258,10 @@ def open_widget(run: Run, fps: int, build: Callable[[Run, int], Widget | None]) 
     try:
         return build(run, fps)
     except UserError as error:
-        return explain_missing(str(error))
+        return _explain_missing(str(error))
 
 
-def open_player(run: Run, fps: int) -> Widget | None:
+def _open_player(run: Run, fps: int) -> Widget | None:
     """The generator of the run with its most frequent captions; None if there is no model. Raises UserError."""
     folders = run.folders
     if not (folders.model / GENERATOR).is_file():
@@ -273,7 +273,7 @@ def open_player(run: Run, fps: int) -> Widget | None:
     return build_player(folders.model, sorted(captions), directions, fps, read_sampling(run))
 
 
-def open_blind_test(run: Run, fps: int) -> Widget | None:
+def _open_blind_test(run: Run, fps: int) -> Widget | None:
     """Pairs of real and generated clips; None if there is no model, or no data. Raises UserError."""
     folders = run.folders
     data = DataFolders(folders.labels, folders.clips, folders.captions)
@@ -284,4 +284,4 @@ def open_blind_test(run: Run, fps: int) -> Widget | None:
     return build_blind_test(data, folders.model, seed if isinstance(seed, int) else 0, fps, read_sampling(run))
 
 
-WIDGETS = {"player": open_player, "blind_test": open_blind_test}
+WIDGETS = {"player": _open_player, "blind_test": _open_blind_test}

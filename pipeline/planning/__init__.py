@@ -114,7 +114,7 @@ def estimate_fit(task: TrainingTask, dry_run: DryRun, available: int, data: int 
         weights=needs.weights,
         optimiser=needs.optimiser,
         step=needs.peak - kept,
-        scratch=estimate_memory(task, needs) - needs.peak,
+        scratch=_estimate_memory(task, needs) - needs.peak,
         data=data,
         available=available,
         batch=task.params.batch_clips,
@@ -122,7 +122,7 @@ def estimate_fit(task: TrainingTask, dry_run: DryRun, available: int, data: int 
     )
 
 
-def estimate_memory(task: TrainingTask, needs: StepCosts) -> int:
+def _estimate_memory(task: TrainingTask, needs: StepCosts) -> int:
     """The bytes of a process for a step with these tensors."""
     kept = needs.weights + needs.optimiser
     return kept + round((needs.peak - kept) * SCRATCH[task.device.type])
@@ -160,7 +160,7 @@ class Speed:
     penalised: float
 
 
-def measure_speed(task: TrainingTask, most_clips: int, seconds: float) -> Speed:
+def _measure_speed(task: TrainingTask, most_clips: int, seconds: float) -> Speed:
     """Time real steps with up to `most_clips`, or as many as are possible in about `seconds`.
 
     For each number of clips, the first steps are a warm-up, then the fastest counts. If that number is less than a
@@ -201,13 +201,13 @@ def _time_step(task: TrainingTask, nets: Networks, clips: int, *, penalise: bool
     return time.perf_counter() - start
 
 
-def held_memory(device: torch.device) -> int:
+def _held_memory(device: torch.device) -> int:
     """The bytes of the device's memory that this process holds."""
     return torch.cuda.memory_reserved(device) if device.type == "cuda" else int(psutil.Process().memory_info().rss)
 
 
 def most_held_memory(device: torch.device) -> int:
-    """The peak of `held_memory`."""
+    """The peak of `_held_memory`."""
     if device.type == "cuda":
         return torch.cuda.max_memory_reserved(device)
     status = Path("/proc/self/status")
@@ -266,7 +266,7 @@ def plan_training(
         note = "; in float32, since this processor has no bf16 of its own: elsewhere it takes less memory"
     task = TrainingTask(params.clip, params.train, devices[0], len(devices), known.words, known.tokens, known.vectors)
     parameters = count_parameters(task)
-    held, available = held_memory(task.device), available_memory(task)
+    held, available = _held_memory(task.device), available_memory(task)
     plain, penalised = (dry_run_steps(task, penalise=penalise) for penalise in (False, True))
     fit = estimate_fit(task, penalised, available, resident_bytes(params, known.clips, available))
     costs = [kind.needs(task.share).flops // task.step_share for kind in (plain, penalised)]
@@ -274,8 +274,8 @@ def plan_training(
     arithmetic = ClipFlops(drawing, judging, costs[0], costs[1], _average_steps(task, costs[0], costs[1]))
     measured = None
     if most := min(task.share, fit.largest_batch // task.world):
-        speed = measure_speed(task, most, seconds)
-        took, estimated = most_held_memory(task.device) - held, estimate_memory(task, penalised.needs(speed.clips))
+        speed = _measure_speed(task, most, seconds)
+        took, estimated = most_held_memory(task.device) - held, _estimate_memory(task, penalised.needs(speed.clips))
         measured = MeasuredSteps(speed.clips, took, estimated, **_extrapolated(task, speed, arithmetic))
     return TrainingPlan(known.source + note, [str(device) for device in devices], parameters, fit, arithmetic, measured)
 

@@ -75,7 +75,7 @@ class CaptionNetwork(Network):
         """Unit vectors [N,E] of texts, which are truncated to the network's maximum length."""
 
 
-def select_frames(clips: Tensor, count: int) -> Tensor:
+def _select_frames(clips: Tensor, count: int) -> Tensor:
     """`count` frames of clips [B,T,H,W,3], evenly spread from the first to the last."""
     return clips[:, torch.linspace(0, clips.shape[1] - 1, count).round().long()]
 
@@ -112,7 +112,7 @@ class I3D(Network):
         return features
 
 
-def import_library() -> Any:
+def _import_library() -> Any:
     """The package `transformers`, which takes seconds to load. Raises UserError if it is not installed."""
     try:
         import transformers
@@ -129,7 +129,7 @@ def import_library() -> Any:
 def import_code(name: "NetworkName") -> None:
     """Import the modules of `transformers` that a network needs, which are otherwise imported lazily."""
     for part in LIBRARY_PARTS[name]:
-        getattr(import_library(), part)
+        getattr(_import_library(), part)
 
 
 def check_files(path: Path, name: "NetworkName") -> None:
@@ -148,7 +148,7 @@ def check_files(path: Path, name: "NetworkName") -> None:
         raise UserError(f"{path}: holds no tokenizer.json, nor vocab.json and merges.txt; fetch them, too")
 
 
-def open_network(folder: Path, kind: "NetworkName", name: str, device: torch.device) -> Any:
+def _open_network(folder: Path, kind: "NetworkName", name: str, device: torch.device) -> Any:
     """The network of a folder in float32: `name`ForVideoClassification without its last layer, or `name`Model.
 
     Raises UserError if the folder has another kind of network, or weights that are damaged or do not match. Nothing is
@@ -157,7 +157,7 @@ def open_network(folder: Path, kind: "NetworkName", name: str, device: torch.dev
     check_files(folder, kind)
     config = _read_config(folder, kind)
     classifies = f"{name}ForVideoClassification" in (config.get("architectures") or ())
-    network_class = getattr(import_library(), f"{name}ForVideoClassification" if classifies else f"{name}Model")
+    network_class = getattr(_import_library(), f"{name}ForVideoClassification" if classifies else f"{name}Model")
     try:
         network, report = network_class.from_pretrained(
             folder,
@@ -289,7 +289,7 @@ class CLIP(CaptionNetwork):
     """
 
     def __init__(self, folder: Path, device: torch.device) -> None:
-        self._network = open_network(folder, "clip", "CLIP", device)
+        self._network = _open_network(folder, "clip", "CLIP", device)
         self._preprocessor = read_preprocessor(folder, _parse_sides(self._network.config.vision_config.image_size))
         self._tokenizer = _open_tokenizer(folder, self._network.config.text_config.vocab_size)
         super().__init__(folder, digest_network(folder), device)
@@ -312,7 +312,7 @@ class CLIP(CaptionNetwork):
 
 def _open_tokenizer(folder: Path, words: int) -> Any:
     try:
-        tokenizer = import_library().AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        tokenizer = _import_library().AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{folder}: its tokenizer cannot be read ({describe_fault(error)}); fetch it again") from None
     if len(tokenizer) > words:
@@ -324,7 +324,7 @@ class VideoMAE(Network):
     """Tong et al. 2022, arXiv:2203.12602. It has absolute temporal positions: longer clips are subsampled."""
 
     def __init__(self, folder: Path, device: torch.device) -> None:
-        self._network = open_network(folder, "videomae", "VideoMAE", device)
+        self._network = _open_network(folder, "videomae", "VideoMAE", device)
         self._preprocessor = read_preprocessor(folder, _parse_sides(self._network.config.image_size))
         super().__init__(folder, digest_network(folder), device)
 
@@ -333,7 +333,7 @@ class VideoMAE(Network):
         return f"clips of {frames} frames, this VideoMAE needs {needed}" if frames < needed else ""
 
     def extract(self, clips: Tensor) -> Tensor:
-        x = self._preprocessor.prepare(select_frames(clips, self._network.config.num_frames)).to(self.device)
+        x = self._preprocessor.prepare(_select_frames(clips, self._network.config.num_frames)).to(self.device)
         return _pooled(self._network(pixel_values=x))
 
 
@@ -341,7 +341,7 @@ class VJEPA2(Network):
     """Assran et al. 2025, arXiv:2506.09985. It has relative temporal positions: shorter clips need no padding."""
 
     def __init__(self, folder: Path, device: torch.device) -> None:
-        self._network = open_network(folder, "vjepa2", "VJEPA2", device)
+        self._network = _open_network(folder, "vjepa2", "VJEPA2", device)
         self._preprocessor = read_preprocessor(folder, _parse_sides(self._network.config.crop_size))
         super().__init__(folder, digest_network(folder), device)
 
@@ -352,7 +352,7 @@ class VJEPA2(Network):
     def extract(self, clips: Tensor) -> Tensor:
         config = self._network.config
         count = min(clips.shape[1], config.frames_per_clip) // config.tubelet_size * config.tubelet_size
-        x = self._preprocessor.prepare(select_frames(clips, count)).to(self.device)
+        x = self._preprocessor.prepare(_select_frames(clips, count)).to(self.device)
         # Else the bare network would also run its predictor of masked patches, and nothing is masked.
         bare = {} if hasattr(self._network, "classifier") else {"skip_predictor": True}
         return _pooled(self._network(pixel_values_videos=x, **bare))

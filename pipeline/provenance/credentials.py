@@ -44,7 +44,7 @@ def sign_media(media: Media, out: Path, certificates: Path, key: Path, algorithm
     try:
         context = c2pa.Context.from_dict({"builder": {"thumbnail": {"enabled": False}}})
         info = c2pa.C2paSignerInfo(alg=algorithm.encode(), sign_cert=pem, private_key=secret, ta_url=None)
-        with c2pa.Signer.from_info(info) as signer, c2pa.Builder(build_manifest(media), context) as builder:
+        with c2pa.Signer.from_info(info) as signer, c2pa.Builder(_build_manifest(media), context) as builder:
             builder.sign(signer, CONTAINERS[media.kind], io.BytesIO(media.payload), signed)
     except c2pa.C2paError as error:
         raise UserError(f"{certificates}: {_explain(first_line(error), key, algorithm)}") from None
@@ -52,7 +52,7 @@ def sign_media(media: Media, out: Path, certificates: Path, key: Path, algorithm
         temporary.write_bytes(signed.getvalue())
 
 
-def build_manifest(media: Media) -> dict[str, Any]:
+def _build_manifest(media: Media) -> dict[str, Any]:
     """The signed claims: a trained model created the file, and its provenance."""
     created = {"action": "c2pa.created", "digitalSourceType": MADE_BY_A_MODEL}
     return {

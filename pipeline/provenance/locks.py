@@ -227,7 +227,7 @@ def open_model(digest: str | None, folder: Path | None) -> Iterator[Path]:
         raise UserError(
             f"made by the model {digest[:12]}, but {folder} has {own[:12]}; give the right folder with --model"
         )
-    for files in list_cached_models(Path.cwd()):
+    for files in _list_cached_models(Path.cwd()):
         weights = files.get(f"{MODEL_FOLDER}/{GENERATOR}", Path())
         if weights.is_file() and _digest_cached(weights) == digest:
             with TemporaryDirectory() as temporary:
@@ -243,7 +243,7 @@ def open_model(digest: str | None, folder: Path | None) -> Iterator[Path]:
 
 
 @functools.cache
-def list_cached_models(root: Path) -> list[dict[str, Path]]:
+def _list_cached_models(root: Path) -> list[dict[str, Path]]:
     """The cached files of all models, and their ONNX graphs, in lock files of any commit, branch or experiment.
 
     Newest first; each is a mapping from paths in the project to paths in the cache.

@@ -40,7 +40,7 @@ DAMAGED_NPZ = (KeyError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile,
 DIGITS = 64  # of a SHA-256 in hex
 
 
-def format_provenance(provenance: Provenance) -> str:
+def _format_provenance(provenance: Provenance) -> str:
     """A line of JSON; equal values give equal text."""
     return json.dumps(provenance, sort_keys=True, ensure_ascii=False)
 
@@ -82,7 +82,7 @@ def export_picture(picture: Frames, path: Path, provenance: Provenance) -> None:
 
 def export_page(page: str, path: Path, provenance: Provenance) -> None:
     """Write a sealed HTML page atomically, with the provenance at the end of its body."""
-    text = format_provenance(provenance).replace("<", "\\u003c")  # no value can close the element
+    text = _format_provenance(provenance).replace("<", "\\u003c")  # no value can close the element
     element = f'<script type="application/json" id="{PAGE_ELEMENT}">{text}</script>\n'
     head, body, tail = page.rpartition("</body>")
     with atomic_write(path) as temporary:
@@ -91,7 +91,7 @@ def export_page(page: str, path: Path, provenance: Provenance) -> None:
 
 def _write_png(picture: Frames, path: Path, provenance: Provenance) -> None:
     info = PngInfo()
-    info.add_text(KEY, format_provenance(provenance))
+    info.add_text(KEY, _format_provenance(provenance))
     Image.fromarray(picture).save(path, "PNG", pnginfo=info, optimize=True)
 
 
@@ -111,7 +111,7 @@ def _write_npz(rows: Sequence[Row], path: Path, provenance: Provenance) -> None:
             blocks=np.array(blocks),
             rows=np.array(numbers),
             titles=np.array([row.title for row in rows]),
-            provenance=np.array(format_provenance(provenance)),
+            provenance=np.array(_format_provenance(provenance)),
         )
 
 

@@ -178,7 +178,7 @@ class ShardReader:
 
     def verify(self) -> None:
         """Read every shard once; raises UserError if its digest has changed."""
-        require_digests(self._folder, self._shards)
+        _require_digests(self._folder, self._shards)
 
     def _find_groups(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         return np.searchsorted(self._first_rows, rows, side="right") - 1
@@ -202,7 +202,7 @@ class ShardReader:
             return group.load()
 
 
-def require_digests(folder: Path, shards: Sequence[Shard]) -> None:
+def _require_digests(folder: Path, shards: Sequence[Shard]) -> None:
     """Read whole shards, in parallel; raises UserError if one is missing or altered."""
     pool = ThreadPoolExecutor(len(os.sched_getaffinity(0)))  # hashing releases the GIL
     try:
@@ -224,7 +224,7 @@ def require_unaltered(folder: Path, checked: Path = CHECKED) -> None:
     with lock_folder(kept, wait=True):
         stamps, read = [_read_stamp(folder / shard.file) for shard in shards], _read_stamps(kept / STAMPS)
         if new := [shard for shard, stamp in zip(shards, stamps, strict=True) if read.get(stamp) != shard.digest]:
-            require_digests(folder, new)
+            _require_digests(folder, new)
             digests = [shard.digest for shard in shards]
             write_json(kept / STAMPS, dict(zip(stamps, digests, strict=True)))
 

@@ -68,10 +68,10 @@ def digest_source(videos: Path, video: str) -> str:
         refuse_lfs_content(video, content)
         return hashlib.sha256(content).hexdigest()
     archive = open_archive(file)
-    return digest_members(archive, inside) if is_pattern(inside) else digest_member(archive, inside)
+    return _digest_members(archive, inside) if is_pattern(inside) else _digest_member(archive, inside)
 
 
-def digest_member(archive: Archive, path: str) -> str:
+def _digest_member(archive: Archive, path: str) -> str:
     """SHA-256 of a file in an archive. Raises SourceFault if it is damaged."""
     digest = hashlib.sha256()
     length = 0
@@ -85,7 +85,7 @@ def digest_member(archive: Archive, path: str) -> str:
     return digest.hexdigest()
 
 
-def digest_members(archive: Archive, path: str) -> str:
+def _digest_members(archive: Archive, path: str) -> str:
     """The digest of images in an archive, equal to that of the same images in a folder."""
     folder, _, pattern = path.rpartition("/")
     return digest_pictures(_order_members(archive, folder, pattern), lambda name: _measure(archive, folder, name))

@@ -63,7 +63,7 @@ def end_slurm_jobs(folder: Path, names: Collection[str], patience: float) -> Non
         time.sleep(PAUSE)
 
 
-def run_slurm_job(folder: Path, name: str, options: str) -> None:
+def _run_slurm_job(folder: Path, name: str, options: str) -> None:
     """Run a point as a job, with its output in the point's log, and exit with its exit code."""
     supervisor = Supervisor(end=partial(end_slurm_jobs, folder, [name], PATIENCE))
     log = str((folder / f"{name}.log").resolve()).replace("%", "%%")
@@ -108,7 +108,7 @@ def _ask(*command: str) -> str:
     return answer.stdout
 
 
-def check_ray_tasks(options: Sequence[str]) -> None:
+def _check_ray_tasks(options: Sequence[str]) -> None:
     """Raises UserError if the cluster does not answer, or no node has the resources of these options."""
     asked = _read_options(options)
     with _joined() as ray:
@@ -120,7 +120,7 @@ def check_ray_tasks(options: Sequence[str]) -> None:
         raise UserError(f"--job-options {' '.join(options)}: no node of the Ray cluster has as many; they have: {have}")
 
 
-def run_ray_task(folder: Path, name: str, options: str) -> None:
+def _run_ray_task(folder: Path, name: str, options: str) -> None:
     """Run a point as a task, with its output in the point's log, and exit with its exit code."""
     asked = _read_options(options.split())
     stop = _Stop()
@@ -224,8 +224,8 @@ class Engine(NamedTuple):
 
 
 ENGINES = {
-    "slurm": Engine(check_slurm_jobs, run_slurm_job, end_slurm_jobs),
-    "ray": Engine(check_ray_tasks, run_ray_task, lambda *_: None),  # Ray ends the tasks of lost processes
+    "slurm": Engine(check_slurm_jobs, _run_slurm_job, end_slurm_jobs),
+    "ray": Engine(_check_ray_tasks, _run_ray_task, lambda *_: None),  # Ray ends the tasks of lost processes
 }
 
 

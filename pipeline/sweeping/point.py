@@ -231,7 +231,7 @@ def build_command(folder: Path, name: str) -> list[str]:
     return [sys.executable, "-m", "pipeline.sweeping.point", str(folder), name]
 
 
-def take_cores() -> Slots:
+def _take_cores() -> Slots:
     """Set the CPU affinity to the cores assigned to this point, or else to as many free ones as it may take.
 
     A cluster may set only their number, without binding its jobs to cores.
@@ -249,7 +249,7 @@ def take_cores() -> Slots:
 
 
 @contextmanager
-def lock_point(folder: Path, name: str) -> Iterator[None]:
+def _lock_point(folder: Path, name: str) -> Iterator[None]:
     """Lock the point; wait for a process that is saving it, such as on a cluster. Raises UserError on timeout."""
     deadline = time.monotonic() + 2 * PATIENCE
     while (file := try_lock(folder / f"{name}.lock")) is None:
@@ -264,12 +264,12 @@ def main(folder: Path, name: str) -> None:
     """Run the stages of a point in a copy of the project, and commit the result as a DVC experiment."""
     sweep = read_sweep(folder)
     point, origin = sweep.runs[name], sweep.origin
-    held = take_cores()
+    held = _take_cores()
     environment = os.environ | {"DVC_ROOT": str(Path.cwd())}  # where the states of interrupted trainings are
     seeds = {SEED: point.seed} if sweep.plan.seeds > 1 else {}
     supervisor = Supervisor()
     try:
-        with lock_point(folder, name), WorkingCopy(origin, name) as copy:
+        with _lock_point(folder, name), WorkingCopy(origin, name) as copy:
             copy.change_params({**seeds, **point.values})
             copy.leave_out()
             fetched = [["checkout", *origin.inputs]] if origin.inputs else []

@@ -55,15 +55,15 @@ def tokenize_clips(clips: Sequence[Clip], options: TokenizeParams) -> TokenizedC
 
     Raises UserError if the train split keeps no caption or no word.
     """
-    tokenized, drops = tokenize_each(clips, options.model, options.max_tokens)
+    tokenized, drops = _tokenize_each(clips, options.model, options.max_tokens)
     tokenized, corrections = _correct(tokenized, options.spelling)
     revealed: dict[str, str] = {}
     if options.lemmas:
         lemmas = list(lemmatise([one.tokens for one in tokenized], options.model))
-        revealed = find_revealed(tokenized, lemmas)
+        revealed = _find_revealed(tokenized, lemmas)
         tokenized = [replace(one, tokens=tokens) for one, tokens in zip(tokenized, lemmas, strict=True)]
     if options.oov == "drop":
-        rare = drop_rare(tokenized, options.min_word_count)
+        rare = _drop_rare(tokenized, options.min_word_count)
         tokenized, drops = _leave_out(tokenized, rare), drops + rare
     vocabulary = _learn_vocabulary(tokenized, drops, options)
     silent = [one for one in tokenized if not any(token in vocabulary.ids for token in one.tokens)]
@@ -77,7 +77,7 @@ def tokenize_clips(clips: Sequence[Clip], options: TokenizeParams) -> TokenizedC
     return TokenizedClips(captions, listed, corrections, vocabulary, revealed)
 
 
-def tokenize_each(clips: Sequence[Clip], model: str | None, max_tokens: int) -> tuple[list[TokenizedClip], list[Drop]]:
+def _tokenize_each(clips: Sequence[Clip], model: str | None, max_tokens: int) -> tuple[list[TokenizedClip], list[Drop]]:
     """Each clip as a `TokenizedClip` or a `Drop`, in order. `model` is a spaCy pipeline, by name or path, or None."""
     words = cache(partial(tokenize, model=model))
 
@@ -119,7 +119,7 @@ def find_corrections(
     return found
 
 
-def find_revealed(tokenized: Sequence[TokenizedClip], lemmas: Sequence[Sequence[str]]) -> dict[str, str]:
+def _find_revealed(tokenized: Sequence[TokenizedClip], lemmas: Sequence[Sequence[str]]) -> dict[str, str]:
     """Held-out word -> a word of the train split with the same lemma, which reveals it; in alphabetical order."""
     pairs = [list(zip(one.tokens, roots, strict=True)) for one, roots in zip(tokenized, lemmas, strict=True)]
     trained: dict[str, str] = {}
@@ -136,7 +136,7 @@ def find_revealed(tokenized: Sequence[TokenizedClip], lemmas: Sequence[Sequence[
     return {word: found[word] for word in sorted(found.keys() - seen)}
 
 
-def drop_rare(tokenized: Sequence[TokenizedClip], min_count: int) -> list[Drop]:
+def _drop_rare(tokenized: Sequence[TokenizedClip], min_count: int) -> list[Drop]:
     """Drops for clips with a word that occurs less than `min_count` times in the train split, in the order of clips.
 
     Dropping clips makes their words rarer, so counting is repeated until no more clips are dropped. The objects of

@@ -125,7 +125,7 @@ def _load_unspaced(code: str) -> Any | None:
 def _load_language(model: str | None) -> Any:
     import spacy
 
-    nlp: Any = load_pipeline(model) if model else spacy.blank("en")
+    nlp: Any = _load_pipeline(model) if model else spacy.blank("en")
     if hasattr(nlp.tokenizer, "rules"):  # tokenizers of scripts without spaces have no rules
         # Keeps the exceptions with an apostrophe (doesn't -> does not) and `cannot`; the others split words wrongly:
         # id -> i d.
@@ -153,7 +153,7 @@ def _load_lemmatizer(model: str | None) -> Any:
     return nlp
 
 
-def load_pipeline(model: str) -> Any:
+def _load_pipeline(model: str) -> Any:
     """Load an installed spaCy pipeline by name, or a folder by path. Raises UserError if it cannot be loaded."""
     import spacy
 

@@ -39,7 +39,7 @@ def flow_loss(text_to_video: TextToVideo, clean: Tensor, batch: Batch, context: 
     velocity, noisy = noise - clean, torch.lerp(clean, noise, per_clip(time))
     change = torch.zeros_like(velocity)
     if long:
-        moving = [take_rows(values, long) for values in (noisy, velocity, end, time, cond.detach())]
+        moving = [_take_rows(values, long) for values in (noisy, velocity, end, time, cond.detach())]
         for row, changed in zip(long, measure_change(generator, *moving), strict=True):
             change[row].copy_(changed)
     with context.autocast():
@@ -89,6 +89,6 @@ def measure_change(
     return change
 
 
-def take_rows(values: Tensor, rows: list[int]) -> Tensor:
+def _take_rows(values: Tensor, rows: list[int]) -> Tensor:
     """Some rows, by slices: a list of indices would have to be sent to the device, which waits for it."""
     return torch.cat([values[row : row + 1] for row in rows])

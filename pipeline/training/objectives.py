@@ -172,12 +172,12 @@ def compare_clips(
         losses = find_matching(context.params.matching)(
             adversarial, real_logits, fake_logits, mismatched_logits, weight
         )
-        values["loss/matching"] = average_mismatches(softplus(mismatched_logits - real_logits), mismatches)
+        values["loss/matching"] = _average_mismatches(softplus(mismatched_logits - real_logits), mismatches)
     outputs = collect_outputs(on_real, on_fake, real_logits, fake_logits, context)
     return losses.mean(), values, outputs
 
 
-def average_mismatches(losses: Tensor, mismatches: Tensor) -> Tensor:
+def _average_mismatches(losses: Tensor, mismatches: Tensor) -> Tensor:
     """The mean of `losses` [B] over the rows whose mismatched caption differs from their own; log 2 if none does.
 
     log 2 is what a discriminator gets that ignores captions, whatever the kind of matching loss.

@@ -68,13 +68,13 @@ class Undecoded(NamedTuple):
 _Found = dict[str, DecodedVideo | Undecoded]  # by `Clip.part`
 
 
-def prepare_videos(task: ShardTask) -> None:
+def _prepare_videos(task: ShardTask) -> None:
     """Index the archives that contain the videos of a shard."""
     for clip in task.clips:
         index_archive(task.videos, clip.video)
 
 
-def decode_clips(task: ShardTask, video: str, failures: Mapping[str, Failure], scratch: str) -> Work:
+def _decode_clips(task: ShardTask, video: str, failures: Mapping[str, Failure], scratch: str) -> Work:
     """Decode the parts of one video that a shard needs.
 
     Yields the name of each step before it starts: the video, then each part of it. Raises UserError if the video has
@@ -104,9 +104,9 @@ def _decode_parts(
     left: list[Part] = []
     part_of: dict[str, str] = {}
     for clip in sorted(parts, key=lambda clip: (clip.start, clip.end)):
-        key = name_part(clip)
+        key = _name_part(clip)
         if failure := failures.get(key):
-            found[clip.part] = explain_failure(failure)
+            found[clip.part] = _explain_failure(failure)
         else:
             left.append(Part(clip.start, clip.end, key))
             part_of[key] = clip.part
@@ -120,7 +120,7 @@ def _decode_parts(
     return found
 
 
-def name_part(clip: Clip) -> str:
+def _name_part(clip: Clip) -> str:
     """The name of the step that decodes a part of a video, or the whole video."""
     return f"{clip.video}@{clip.part}" if clip.part else clip.video
 
@@ -147,7 +147,7 @@ def _try_decoding(task: ShardTask, decode: Callable[[], DecodedVideo | Fault]) -
     return Undecoded(next(reason for kind, reason in REASONS.items() if isinstance(decoded, kind)), str(decoded))
 
 
-def explain_failure(failure: Failure) -> Undecoded:
+def _explain_failure(failure: Failure) -> Undecoded:
     """Why clips are dropped if the worker hung, died or was compromised while decoding them."""
     reason, hint = FAILURES[failure.kind]
     return Undecoded(reason, f"{failure.detail}{hint}")
@@ -188,19 +188,19 @@ class Manifest:
     signatures: tuple[Signature, ...]  # of the rows of the shard
 
 
-def locate_manifest(shard: Path) -> Path:
+def _locate_manifest(shard: Path) -> Path:
     """The path of the manifest of a shard."""
     return shard.with_suffix(".json")
 
 
-def write_manifest(path: Path, manifest: Manifest) -> None:
+def _write_manifest(path: Path, manifest: Manifest) -> None:
     """Write it with its digest, so that alterations are detected."""
     values = asdict(manifest)
     values["frame_counts"] = sorted(manifest.frame_counts.items())
     write_json(path, {"manifest": values, "digest": digest_value(values)})
 
 
-def read_manifest(path: Path) -> Manifest | None:
+def _read_manifest(path: Path) -> Manifest | None:
     """Read a manifest; None if it is missing, incomplete or altered."""
     try:
         tree = read_json(path, "")
@@ -218,9 +218,9 @@ def read_manifest(path: Path) -> Manifest | None:
         return None
 
 
-def is_finished(shard: Path) -> bool:
+def _is_finished(shard: Path) -> bool:
     """Whether this shard and its manifest exist and are unaltered."""
-    manifest = read_manifest(locate_manifest(shard))
+    manifest = _read_manifest(_locate_manifest(shard))
     if manifest is None:
         return False
     try:
@@ -232,7 +232,7 @@ def is_finished(shard: Path) -> bool:
 def read_manifests(paths: list[Path]) -> Iterator[tuple[Path, Manifest]]:
     """Each shard with its manifest. Raises UserError if a manifest is damaged."""
     for path in paths:
-        manifest = read_manifest(locate_manifest(path))
+        manifest = _read_manifest(_locate_manifest(path))
         if manifest is None:
             raise UserError(f"{path}: damaged while the stage ran; run the same command again")
         yield path, manifest
@@ -270,11 +270,11 @@ class ShardMaker:
 
     def list_steps(self, task: ShardTask) -> Mapping[str, Sequence[str]]:
         """The videos, each with the steps that decode it: itself and its requested parts."""
-        if is_finished(task.path):
+        if _is_finished(task.path):
             return {}
         steps: dict[str, dict[str, None]] = {}
         for clip in task.clips:
-            steps.setdefault(clip.video, {clip.video: None})[name_part(clip)] = None
+            steps.setdefault(clip.video, {clip.video: None})[_name_part(clip)] = None
         return {video: tuple(names) for video, names in steps.items()}
 
     def find_permissions(self, task: ShardTask) -> Permissions:
@@ -294,11 +294,11 @@ class ShardMaker:
 
     def prepare(self, task: ShardTask) -> None:
         """In the worker: index archives."""
-        prepare_videos(task)
+        _prepare_videos(task)
 
     def work(self, task: ShardTask, item: str, failures: Mapping[str, Failure], scratch: str) -> Work:
         """In the worker: decode a video."""
-        return decode_clips(task, item, failures, scratch)
+        return _decode_clips(task, item, failures, scratch)
 
     def check(self, task: ShardTask, item: str, value: Any, content: bytearray) -> Outcomes:
         """One outcome for each requested part, with exactly the announced bytes of frames. Raises BadAnswer."""
@@ -333,7 +333,7 @@ class ShardMaker:
         counts: Counter[int] = Counter()
         rows: list[tuple[str, str, Frames]] = []
         for clip in task.clips:
-            outcome = found[clip.video][clip.part] if clip.video in found else explain_failure(failures[clip.video])
+            outcome = found[clip.video][clip.part] if clip.video in found else _explain_failure(failures[clip.video])
             if isinstance(outcome, Undecoded):
                 drops.append(Drop(clip.id, outcome.reason, outcome.detail))
                 continue
@@ -343,7 +343,7 @@ class ShardMaker:
         signatures = tuple(
             Signature(clip_id, encode_signature(compute_signature(frames))) for clip_id, _, frames in rows
         )
-        write_manifest(locate_manifest(task.path), Manifest(len(task.clips), tuple(drops), counts, shard, signatures))
+        _write_manifest(_locate_manifest(task.path), Manifest(len(task.clips), tuple(drops), counts, shard, signatures))
 
 
 def count_clip_bytes(shape: ClipParams) -> int:

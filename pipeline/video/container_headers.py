@@ -99,14 +99,14 @@ def _read_segment(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
 
 
 def _read_tracks(data: bytes) -> Iterator[Margins]:
-    for name, track in read_parts(data):
-        parts = dict(read_parts(track)) if name == TRACK else {}
+    for name, track in _read_parts(data):
+        parts = dict(_read_parts(track)) if name == TRACK else {}
         if int.from_bytes(parts.get(KIND, b"")) == VIDEO_KIND:
-            video = dict(read_parts(parts.get(VIDEO, b"")))
+            video = dict(_read_parts(parts.get(VIDEO, b"")))
             yield Margins(**{side: int.from_bytes(video.get(name, b"")) for side, name in CROPS.items()})
 
 
-def read_parts(data: bytes) -> Iterator[tuple[int, bytes]]:
+def _read_parts(data: bytes) -> Iterator[tuple[int, bytes]]:
     """The ids and contents of EBML elements, up to the first malformed one."""
     with suppress(UnsupportedFile):
         yield from ((part.id, data[part.start : part.end]) for part in split_elements(data, 0, len(data)))
@@ -123,18 +123,18 @@ def _read_movie(file: BinaryIO) -> bytes:
 
 
 def _read_apertures(data: bytes) -> Iterator[Margins]:
-    for name, track in split_boxes(data):
-        media = dict(split_boxes(dict(split_boxes(track)).get(b"mdia", b""))) if name == b"trak" else {}
+    for name, track in _split_boxes(data):
+        media = dict(_split_boxes(dict(_split_boxes(track)).get(b"mdia", b""))) if name == b"trak" else {}
         if media.get(b"hdlr", b"")[8:12] != b"vide":
             continue
-        table = dict(split_boxes(media.get(b"minf", b""))).get(b"stbl", b"")
-        entries = dict(split_boxes(table)).get(b"stsd", b"")[ENTRIES_AT:]
-        entry = next((content for _, content in split_boxes(entries)), b"")
-        aperture = dict(split_boxes(entry[ENTRY_BYTES:])).get(b"clap", b"")
+        table = dict(_split_boxes(media.get(b"minf", b""))).get(b"stbl", b"")
+        entries = dict(_split_boxes(table)).get(b"stsd", b"")[ENTRIES_AT:]
+        entry = next((content for _, content in _split_boxes(entries)), b"")
+        aperture = dict(_split_boxes(entry[ENTRY_BYTES:])).get(b"clap", b"")
         yield _read_aperture(aperture, *struct.unpack(">24x2H", entry[:28])) if len(aperture) >= 32 else Margins()
 
 
-def split_boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+def _split_boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     """The names and contents of boxes, up to the first malformed one."""
     at = 0
     while at + 8 <= len(data):
@@ -181,13 +181,13 @@ def find_end(path: Path, header: Header, track: int) -> Fraction | None:
 
 def _find_mp4_end(data: bytes, track: int) -> Fraction | None:
     """The duration in a track's header, if it has edits and all have normal speed; else None."""
-    movie = list(split_boxes(data))
+    movie = list(_split_boxes(data))
     scale = _unpack(dict(movie)[b"mvhd"], ">12xI", ">20xI")
     for name, content in movie:
-        boxes = dict(split_boxes(content)) if name == b"trak" else {}
+        boxes = dict(_split_boxes(content)) if name == b"trak" else {}
         if b"tkhd" not in boxes or _unpack(boxes[b"tkhd"], ">12xI", ">20xI") != track:
             continue
-        edits = dict(split_boxes(boxes.get(b"edts", b""))).get(b"elst", b"\0")
+        edits = dict(_split_boxes(boxes.get(b"edts", b""))).get(b"elst", b"\0")
         length = _unpack(boxes[b"tkhd"], ">20xI", ">28xQ")
         speeds = {speed for *_, speed in struct.iter_unpack(">Qqi" if edits[0] else ">Iii", edits[8:])}
         return Fraction(length, scale) if speeds == {SPEED} and length not in UNKNOWN else None
@@ -204,11 +204,11 @@ def _find_matroska_end(header: Sequence[tuple[int, bytes]]) -> Fraction | None:
     scale, steps, tracks = 1_000_000, None, 0
     for name, content in header:
         if name == INFO:
-            parts = dict(read_parts(content))
+            parts = dict(_read_parts(content))
             scale = int.from_bytes(parts[TIMESTAMP_SCALE]) if TIMESTAMP_SCALE in parts else scale
             steps = read_duration(parts.get(DURATION, b""))
         elif name == TRACKS:
-            tracks += sum(kind == TRACK for kind, _ in read_parts(content))
+            tracks += sum(kind == TRACK for kind, _ in _read_parts(content))
     return steps * scale / 10**9 if steps and tracks == 1 else None
 
 

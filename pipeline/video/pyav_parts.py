@@ -58,11 +58,11 @@ class PacketIndex:
     def floor(self, position: int) -> int:
         """The first timestamp that is decoded correctly if decoding starts with the packet at `position`."""
         pts = self.entries[position].pts
-        assert pts is not None  # ensured by `index_packets`
+        assert pts is not None  # ensured by `_index_packets`
         return pts if position else next(iter(self.numbers))
 
 
-def index_packets(entries: Sequence[Entry], clock: ContainerClock) -> PacketIndex:
+def _index_packets(entries: Sequence[Entry], clock: ContainerClock) -> PacketIndex:
     """Build the index. Raises Inexact if timestamps are missing or not unique."""
     timestamps = [entry.pts for entry in entries]
     known = [timestamp for timestamp in timestamps if timestamp is not None]
@@ -131,7 +131,7 @@ def _read_index(path: Path, limits: LimitParams, *_: int) -> PacketIndex | None:
                 return None
             packets = (packet for packet in opened.demux() if packet.size)
             entries = [Entry(p.pts, p.dts, p.is_keyframe, not p.is_discard, p.duration or 0) for p in packets]
-            return index_packets(entries, opened.clock)
+            return _index_packets(entries, opened.clock)
     except Inexact:
         return None
 

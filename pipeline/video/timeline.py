@@ -270,11 +270,11 @@ def choose_windows(timeline: Timeline, shape: ClipParams, options: TranscodePara
     if shape.stride is not None:
         return _choose_strided_windows(count, shape.frames, shape.stride, options, key)
     if shape.spread == "time":
-        return [spread_over_time(timeline, shape.frames, options.short_clips)]
+        return [_spread_over_time(timeline, shape.frames, options.short_clips)]
     return [choose_frames(count, shape.frames, options.short_clips)]
 
 
-def spread_over_time(timeline: Timeline, wanted: int, short_clips: ShortClips) -> list[int]:
+def _spread_over_time(timeline: Timeline, wanted: int, short_clips: ShortClips) -> list[int]:
     """Indices of the frames shown in the middle of `wanted` equal spans of the duration of a video.
 
     If the frame rate is constant or times are unknown, they are those of `choose_frames`. A recording with fewer frames

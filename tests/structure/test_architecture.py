@@ -3,6 +3,7 @@
 import ast
 import re
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -281,6 +282,22 @@ def test_all_public_code_is_used():
         return (node.name for node in made if not node.name.startswith("_") and node.name not in used)
 
     assert faults(unused) == []
+
+
+def test_a_function_that_only_its_own_module_mentions_is_private():
+    """So that what a module offers is what others need of it. Users' own networks are made of the parts of ours."""
+    folders = ("bench", "docs", "extensions", "findings", "pipeline", "stages", "tests", "tools")
+    files = [path for folder in folders for path in (ROOT / folder).rglob("*") if path.suffix in (".md", ".py", ".sh")]
+    mentions = Counter(word for path in files for word in set(re.findall(r"\w+", path.read_text(encoding="utf-8"))))
+
+    def kept_to_itself(path: Path) -> Iterable[str]:
+        if package(module_name(path)) == "models":
+            return []
+        made = [node for node in parse(path).body if isinstance(node, ast.FunctionDef) and not is_command(node)]
+        public = [node.name for node in made if not node.name.startswith("_") and node.name not in COMMANDS]
+        return (name for name in public if mentions[name] == 1)
+
+    assert faults(kept_to_itself) == []
 
 
 def names_used(path: Path) -> set[str]:

@@ -33,7 +33,7 @@ LocatedCells = tuple[str, Cells]  # position (`line 3`, `row 3`) and cells
 Columns = Mapping[str, str | int]  # key of dataset.columns -> name or number of the column, from 1
 
 
-def find_delimiter(file: TextIO, path: Path, delimiter: str | None) -> str:
+def _find_delimiter(file: TextIO, path: Path, delimiter: str | None) -> str:
     """The delimiter; the file is then at the start of the header.
 
     Excel writes semicolons to .csv in locales with a decimal comma: they are detected if the header has no comma.
@@ -48,7 +48,7 @@ def find_delimiter(file: TextIO, path: Path, delimiter: str | None) -> str:
     if stated:
         return stated[1]
     usual = "\t" if path.suffix.lower() == ".tsv" else ","
-    return usual if len(split_names(line, usual)) > 1 else _find_only(line, usual)
+    return usual if len(_split_names(line, usual)) > 1 else _find_only(line, usual)
 
 
 def _read_first_line(file: TextIO) -> str:
@@ -58,7 +58,7 @@ def _read_first_line(file: TextIO) -> str:
     return line
 
 
-def split_names(line: str, sign: str) -> list[str]:
+def _split_names(line: str, sign: str) -> list[str]:
     """The names of the columns in a line."""
     return [name.strip() for name in next(csv.reader([line], delimiter=sign, skipinitialspace=True), [])]
 
@@ -73,11 +73,11 @@ def list_column_names(path: Path, delimiter: str | None = None) -> list[str]:
     of_json = path.suffix.lower() in JSON_LINES
     try:
         with open_text(path) as file:
-            sign = "" if of_json else find_delimiter(file, path, delimiter)
+            sign = "" if of_json else _find_delimiter(file, path, delimiter)
             line = next((line for line in file if line.strip()), "")
         if of_json:
             return list(_parse_line(path, 1, line)) if line else []
-        return split_names(line, sign)
+        return _split_names(line, sign)
     except UnicodeDecodeError as error:
         raise refuse_encoding(path, error) from None
     except csv.Error as error:
@@ -147,7 +147,7 @@ def find_columns(
             raise UserError(f"{path}: {detail}")
         indices.append(header.index(name))
     if "segment" not in columns and not {"start", "end"} <= columns.keys():
-        warn_of_segments(path, header, {header[index] for index in indices})
+        _warn_of_segments(path, header, {header[index] for index in indices})
     return indices
 
 
@@ -181,13 +181,13 @@ def holds_cell(row: Mapping[str, Any], name: str | int) -> bool:
     return any(cell is not None for cell in found) if isinstance(found, list) else found is not None
 
 
-def find_inner(header: Sequence[str], columns: Columns) -> list[str]:
+def _find_inner(header: Sequence[str], columns: Columns) -> list[str]:
     """The distinct wanted names with dots that lead into columns of objects."""
     dotted = [str(name) for name in columns.values() if name not in header and "." in str(name)]
     return [name for name in dict.fromkeys(dotted) if name.partition(".")[0] in header]
 
 
-def suggest_delimiter(header: Sequence[str], sign: str) -> str:
+def _suggest_delimiter(header: Sequence[str], sign: str) -> str:
     """A hint at another delimiter that seems to separate the columns; empty if there is none."""
     line = sign.join(header)
     for name, other in DELIMITERS.items():
@@ -199,11 +199,11 @@ def suggest_delimiter(header: Sequence[str], sign: str) -> str:
 
 def _find_only(line: str, usual: str) -> str:
     """The only other delimiter that splits a line; the usual one if there are none or several."""
-    found = [sign for sign in SHOWN if sign != usual and len(split_names(line, sign)) > 1]
+    found = [sign for sign in SHOWN if sign != usual and len(_split_names(line, sign)) > 1]
     return found[0] if len(found) == 1 else usual
 
 
-def warn_of_segments(path: Path, header: Sequence[str], used: Iterable[str]) -> None:
+def _warn_of_segments(path: Path, header: Sequence[str], used: Iterable[str]) -> None:
     """Warn on stderr that whole videos are taken, if unused columns look like parts of videos."""
     likely = find_segment_columns(header)
     named = set(used)
@@ -217,12 +217,12 @@ def warn_of_segments(path: Path, header: Sequence[str], used: Iterable[str]) -> 
 
 def _read_csv(path: Path, columns: Columns, delimiter: str | None) -> Iterator[LocatedCells]:
     with open_text(path) as file:
-        sign = find_delimiter(file, path, delimiter)
+        sign = _find_delimiter(file, path, delimiter)
         before = 1 if file.tell() else 0  # lines read, if one states the delimiter
         rows = _split_tabbed(path, list(file), before) if sign == "\t" else _parse_quoted(path, file, sign, before)
         _, names = next(((number, cells) for number, cells in rows if any(map(str.strip, cells))), (0, []))
         header = [name.strip() for name in names]
-        indices = find_columns(path, header, columns, partial(suggest_delimiter, header, sign))
+        indices = find_columns(path, header, columns, partial(_suggest_delimiter, header, sign))
         for number, cells in rows:
             if any(map(str.strip, cells[len(header) :])):  # else the line ends with delimiters
                 detail = f"{len(cells)} cells under {len(header)} columns; put a cell with {sign!r} in it in quotes"
@@ -273,7 +273,7 @@ def _read_json_lines(path: Path, columns: Columns, _: str | None) -> Iterator[Lo
                 rows[f"line {number}"] = _parse_line(path, number, line)
     # Rows may omit empty cells, so the header is the union of all rows.
     header = list(dict.fromkeys(name for row in rows.values() for name in row))
-    inner = find_inner(header, columns)
+    inner = _find_inner(header, columns)
     header += [name for name in inner if any(holds_cell(row, name) for row in rows.values())]
     names = [header[index] for index in find_columns(path, header, columns)]
     return ((where, tuple(look_up(row, name) for name in names)) for where, row in rows.items())
@@ -295,7 +295,7 @@ def read_table(path: Path, columns: Columns) -> Iterator[Cells]:
     Raises UserError if a column is missing or the table broken.
     """
     header = read_column_names(path)
-    inner = find_inner(header, columns)
+    inner = _find_inner(header, columns)
     names = [*header, *inner]
     wanted = [names[index] for index in find_columns(path, names, columns)]
     distinct = list(dict.fromkeys(name.partition(".")[0] if name in inner else name for name in wanted))

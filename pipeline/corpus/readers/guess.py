@@ -47,7 +47,7 @@ def guess_columns(labels: Path, format_name: str, dataset: DatasetParams) -> tup
     columns = dataset.columns
     found: dict[str, str] = {}
     named = format_name == "metadata" and any(map(table.FILE_NAMES.fullmatch, names))
-    if format_name in ("table", "json", "metadata") and not named and not has_path(names, columns):
+    if format_name in ("table", "json", "metadata") and not named and not _has_path(names, columns):
         found |= _guess_path(_find_first_file(labels, format_name, dataset), names, columns)
     caption = columns.caption
     guessed = find_caption(names, dataset)
@@ -80,7 +80,7 @@ def evidently_labels(path: Path, dataset: DatasetParams) -> bool:
         return False
     if path.suffix.lower() == ".json" and json_files.is_plain(json_files.read_content(path)):
         return False
-    if has_path(names, dataset.columns) or find_column(names, (*PATHS, *IDS)):
+    if _has_path(names, dataset.columns) or find_column(names, (*PATHS, *IDS)):
         return True
     of_classes = CLASS_LISTS.search(path.stem) and _normalise(caption) in LABELS
     return bool(_guess_path(path, names, dataset.columns) or json_files.KEY in names) and not of_classes
@@ -154,7 +154,7 @@ def _is_column(name: str, names: Sequence[str]) -> bool:
     return any(name == known or name.startswith(f"{known}.") for known in names)
 
 
-def has_path(names: Sequence[str], columns: ColumnParams) -> bool:
+def _has_path(names: Sequence[str], columns: ColumnParams) -> bool:
     """Whether the files have the column of paths, or all columns that it is made of; true if params use ids."""
     fields = table.list_fields(columns.path) or [str(columns.path)]
     return not isinstance(columns.path, str) or all(field in names for field in fields)

@@ -57,7 +57,7 @@ def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
 
 
 def _adopt_splits(dataset: DatasetParams, content: Any) -> DatasetParams:
-    """The section with the column that `list_objects` adds to rows under the names of splits."""
+    """The section with the column that `_list_rows` adds to rows under the names of splits."""
     if dataset.columns.split is not None or not _find_split_parts(content):
         return dataset
     return dataset.model_copy(update={"columns": dataset.columns.model_copy(update={"split": SPLIT})})
@@ -97,7 +97,7 @@ def forget_content() -> None:
     _kept.clear()
 
 
-def list_objects(path: Path, content: Any, named: Columns) -> list[Row]:
+def _list_rows(path: Path, content: Any, named: Columns) -> list[Row]:
     """The objects with the cells of each row; the key of an object or caption is used as its path or id.
 
     Raises UserError if the content has no rows.
@@ -106,21 +106,21 @@ def list_objects(path: Path, content: Any, named: Columns) -> list[Row]:
         return _check_objects(path, content)
     if not isinstance(content, dict) or not content:
         raise UserError(f"{path}: holds neither a list of objects nor an object with rows, but {str(content)[:80]}")
-    joined = join_tracks(content)
+    joined = _join_tracks(content)
     joined = _join_sentences(path, content) if joined is None else joined
     if joined is not None:
         return joined
     if _is_row(content, named):
         return [content]
     if parts := _find_split_parts(content):
-        return [{SPLIT: name, **row} for name, part in parts.items() for row in list_objects(path, part, named)]
+        return [{SPLIT: name, **row} for name, part in parts.items() for row in _list_rows(path, part, named)]
     caption = named["caption"]
     if isinstance(content.get(caption), list):
         return _turn_columns(path, content)
     inner = {key: value for key, value in content.items() if _holds_rows(value)}
     outer = next((key for key in OUTER if key in inner), next(iter(inner)) if len(inner) == 1 else None)
     if outer is not None:
-        return list_objects(path, inner[outer], named)
+        return _list_rows(path, inner[outer], named)
     if any(isinstance(value, list) for value in inner.values()):
         raise UserError(f"{path}: holds rows under {', '.join(inner)[:200]}; write each of them to a file of its own")
     rows: list[Any] = [{str(caption): value} if isinstance(value, str | list) else value for value in content.values()]
@@ -169,7 +169,7 @@ def list_names(path: Path, content: Any) -> list[str]:
 def list_plain_objects(path: Path, content: Any) -> list[Row]:
     """The objects of rows as they are, before any columns are known; empty if there are none."""
     try:
-        return list_objects(path, content, {"caption": "caption", f"path {{{KEY}}}": KEY})
+        return _list_rows(path, content, {"caption": "caption", f"path {{{KEY}}}": KEY})
     except UserError:
         return []
 
@@ -225,7 +225,7 @@ def _has_captions(path: Path, named: Columns) -> bool:
     try:
         content = read_content(path)
         return not is_plain(content) and any(
-            holds_cell(row, named["caption"]) for row in list_objects(path, content, named)
+            holds_cell(row, named["caption"]) for row in _list_rows(path, content, named)
         )
     except UserError:
         return False
@@ -241,7 +241,7 @@ def read_cells(path: Path, named: Columns) -> Iterator[LocatedCells]:
 
 def list_cells(path: Path, content: Any, named: Columns) -> Iterator[LocatedCells]:
     """The wanted cells of each row of this content. Raises UserError as `read_cells`."""
-    numbers, rows = _open_lists(list_objects(path, content, named), named)
+    numbers, rows = _open_lists(_list_rows(path, content, named), named)
     header = list(dict.fromkeys(name for row in rows for name in row))
     inner = [str(name) for name in named.values() if name not in header and any(holds_cell(row, name) for row in rows)]
     find_columns(path, [*header, *dict.fromkeys(inner)], named)
@@ -307,7 +307,7 @@ def _turn_columns(path: Path, content: Mapping[str, Any]) -> list[Row]:
     return [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
 
 
-def join_tracks(content: Mapping[str, Any]) -> list[Row] | None:
+def _join_tracks(content: Mapping[str, Any]) -> list[Row] | None:
     """A row per video of tracked objects, also without objects; None if the file has no such lists.
 
     A category without a name is None, so that its row is dropped with a reason.

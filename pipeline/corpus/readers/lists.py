@@ -51,7 +51,7 @@ def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
         raise UserError(f"{labels}: {detail} ({', '.join(ENDINGS)}); see dataset.labels")
     lists = _choose_official(lists, dataset.official_list)
     classes = read_named_classes(labels, dataset)
-    dataset = dataset.model_copy(update={"columns": place_columns(dataset.columns)})
+    dataset = dataset.model_copy(update={"columns": _place_columns(dataset.columns)})
     named = {key: int(position) for key, position in list_columns(dataset.columns).items()}  # also within a pattern
     numbers = {} if classes else _read_numbers(lists, named, dataset.delimiter)
     classes = classes or _name_by_folders(named, numbers)
@@ -163,7 +163,7 @@ def end_with_classes(listed: Iterable[Path], classes: Path) -> bool:
         return False
 
 
-def place_columns(columns: ColumnParams) -> ColumnParams:
+def _place_columns(columns: ColumnParams) -> ColumnParams:
     """The columns by number; the path may be a pattern of them, `**/{1}`. Raises UserError for one given by name."""
     positions = {key: POSITIONS.get(key, name) if name == key else name for key, name in columns.model_dump().items()}
     fields = list_fields(columns.path)

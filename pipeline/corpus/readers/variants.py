@@ -47,9 +47,9 @@ class Variant:
 def list_part_variants(video: str) -> tuple[Variant, ...]:
     """Variants of ActivityNet's structure, an object by video with lists of parts, with the names of each dataset."""
     parts = (
-        ("annotations.segment", "annotations.label", "annotations.label", spell_labels),  # also THUMOS14 and HACS
-        ("annotations.segment", "annotations.sentence", None, blank_placeholders),  # YouCook2
-        ("timestamps", "sentences", None, blank_placeholders),  # ActivityNet Captions
+        ("annotations.segment", "annotations.label", "annotations.label", _spell_labels),  # also THUMOS14 and HACS
+        ("annotations.segment", "annotations.sentence", None, _blank_placeholders),  # YouCook2
+        ("timestamps", "sentences", None, _blank_placeholders),  # ActivityNet Captions
     )
     variants = [
         Variant(
@@ -62,7 +62,7 @@ def list_part_variants(video: str) -> tuple[Variant, ...]:
         for segment, caption, category, change in parts
     ]
     spoken = {"path": video, "start": "start", "end": "end", "caption": "text"}  # HowTo100M
-    return (*variants, Variant(spoken, header=(KEY, "start", "end", "text"), kind="json", change=blank_placeholders))
+    return (*variants, Variant(spoken, header=(KEY, "start", "end", "text"), kind="json", change=_blank_placeholders))
 
 
 def list_piece_variants() -> tuple[Variant, ...]:
@@ -70,7 +70,7 @@ def list_piece_variants() -> tuple[Variant, ...]:
     columns = {"caption": "annotations.label", "category": "annotations.label", "split": "subset"}
     columns |= {"path": "{key}", "segment": "annotations.segment"}
     header = (KEY, "annotations.segment", "annotations.label")
-    return tuple(Variant(columns, header, kind="json", change=change) for change in (name_piece, spell_labels))
+    return tuple(Variant(columns, header, kind="json", change=change) for change in (_name_piece, _spell_labels))
 
 
 def list_tracked_variants(name: str) -> tuple[Variant, ...]:
@@ -80,19 +80,19 @@ def list_tracked_variants(name: str) -> tuple[Variant, ...]:
             {"path": path, "caption": TRACKED_OBJECTS, "category": TRACKED_OBJECTS},
             (name, TRACKED_FOLDER),
             kind="json",
-            change=spell_labels,
+            change=_spell_labels,
         )
         for path in (f"JPEGImages/{{{TRACKED_FOLDER}}}", f"{{{TRACKED_FOLDER}}}")  # masks may have the same names
     )
 
 
-def spell_labels(row: Row) -> Row:
+def _spell_labels(row: Row) -> Row:
     """Class names as captions in words."""
     labels = row["caption"] if isinstance(row["caption"], list) else [row["caption"]]
     return row | {"caption": [spell_out(label) if isinstance(label, str) else label for label in labels]}
 
 
-def blank_placeholders(row: Row) -> Row:
+def _blank_placeholders(row: Row) -> Row:
     """Empty captions in place of placeholders, as in test sets."""
     found = row["caption"] if isinstance(row["caption"], list) else [row["caption"]]
     return row | {
@@ -137,13 +137,13 @@ def group_pieces(row: Row) -> Row:
     return row | {"group": found[1]} if found else row
 
 
-def name_piece(row: Row) -> Row:
+def _name_piece(row: Row) -> Row:
     """Kinetics' JSON has parts such as [84.0, 94.0], and its clips are called `<id>_000084_000094`."""
     times = row["segment"]
     if not isinstance(times, list) or not times or not all(isinstance(time, int | float) for time in times):
-        return spell_labels(row)  # lists of parts, as of ActivityNet
+        return _spell_labels(row)  # lists of parts, as of ActivityNet
     name = "_".join([row["path"], *(f"{int(time):06d}" for time in times)])
-    return spell_labels(row) | {"path": name, "segment": None, "group": row["path"]}
+    return _spell_labels(row) | {"path": name, "segment": None, "group": row["path"]}
 
 
 def split_piece(row: Row) -> Row:
@@ -196,7 +196,7 @@ def mark_ambiguous(row: Row) -> Row:
     """THUMOS14 has the label -1 for ambiguous actions."""
     if str(row["caption"]).strip() in ("-1", "Ambiguous"):
         return row | {"fault": "its label marks an action that is ambiguous"}
-    return spell_labels(row)
+    return _spell_labels(row)
 
 
 def name_by_file(row: Row) -> Row:
@@ -213,7 +213,7 @@ def add_ten_seconds(row: Row) -> Row:
 def leave_negatives(row: Row) -> Row:
     """HACS has the label -1 for clips in which the action does not occur."""
     unseen = str(row.get("extra label")).strip() == "-1"
-    return spell_labels(row) | ({"fault": "its label says that the action is not seen"} if unseen else {})
+    return _spell_labels(row) | ({"fault": "its label says that the action is not seen"} if unseen else {})
 
 
 def count_listed_frames(row: Row) -> Row:
@@ -233,7 +233,7 @@ def blank_translations(row: Row) -> Row:
 
 def spell_joined(row: Row) -> Row:
     """Moments in Time has classes such as `adult+female+singing`."""
-    return spell_labels(row | {"caption": str(row["caption"]).replace("+", " ")})
+    return _spell_labels(row | {"caption": str(row["caption"]).replace("+", " ")})
 
 
 def group_cuts(row: Row) -> Row:
