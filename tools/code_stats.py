@@ -1,6 +1,6 @@
-"""Counts of the house: modules, their lengths and importers, and the files that one penalised training step runs.
+"""Code statistics: modules, their lengths and importers, and the files that one penalised training step runs.
 
-`python tools/house.py` from the project's folder; everything is counted anew, nothing is written.
+`python tools/code_stats.py` from the project's folder; everything is counted anew, nothing is written.
 """
 
 import re

@@ -1,6 +1,6 @@
 """How much a stranger has to read to follow one step of training."""
 
-from tools.house import LAYERS, read_params, trace_step
+from tools.code_stats import LAYERS, read_params, trace_step
 
 
 def test_a_penalised_step_is_followed_in_at_most_eight_files():
