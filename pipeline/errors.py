@@ -1,12 +1,13 @@
 """Errors that a user can act on, and how commands end with them."""
 
+import difflib
 import errno
 import functools
 import os
 import sys
 import textwrap
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -61,6 +62,12 @@ def spell_count(number: int, noun: str, plural: str = "") -> str:
 def name_install(extra: str) -> str:
     """The command that installs an extra of this project, for messages; run in its folder."""
     return f"pip install -c constraints.txt -e '.[{extra}]'"
+
+
+def suggest_name(name: str, names: Iterable[str]) -> str:
+    """A suggestion of the most similar name, for the end of a message; empty if none is similar."""
+    near = difflib.get_close_matches(name, names, n=1)
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """`t2v clips`: the contents of a folder of shards as tables, JSON and film strips; and what happened to a clip."""
 
-import difflib
 import hashlib
 import json
 import sys
@@ -15,7 +14,7 @@ from rich.console import Console
 
 from pipeline.cli.printing import open_console, print_table
 from pipeline.duplicates import NEAR, NearPair, count_leaks, describe_leaks, find_leaks
-from pipeline.errors import UserError
+from pipeline.errors import UserError, suggest_name
 from pipeline.files import read_json
 from pipeline.monitoring import count_drops
 from pipeline.records import DROPS, SIGNATURES, SPLITS, Caption, Clip, Drop, Frames, Signature, Split
@@ -364,8 +363,7 @@ def _explain_absence(clip_id: str, data: Path) -> str:
     known = set(_read_ids(data))
     if not known:
         return f"{data}: has neither clips nor drops yet; run `dvc repro filter`"
-    near = difflib.get_close_matches(clip_id, known, n=1)
-    return f"{clip_id!r}: no clip of {data} has this id, kept or dropped{f'; did you mean {near[0]}?' if near else ''}"
+    return f"{clip_id!r}: no clip of {data} has this id, kept or dropped{suggest_name(clip_id, known)}"
 
 
 def _read_ids(data: Path) -> Iterator[str]:

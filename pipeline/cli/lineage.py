@@ -8,9 +8,8 @@ from typing import Annotated, Any
 import typer
 import yaml
 
-from pipeline.errors import UserError
+from pipeline.errors import UserError, suggest_name
 from pipeline.files import digest_file, digest_value, read_json_object, read_product
-from pipeline.params.base import find_near
 from pipeline.provenance.locks import (
     MODEL_FOLDER,
     Step,
@@ -86,7 +85,7 @@ def trace_metric(name: str, root: Path) -> Tree:
             }
     raise UserError(
         f"{name}: neither a file nor a metric of {', '.join(METRICS)}"
-        f"{find_near(name, known) or '; they have: ' + (', '.join(known) or 'nothing')}"
+        f"{suggest_name(name, known) or '; they have: ' + (', '.join(known) or 'nothing')}"
     )
 
 

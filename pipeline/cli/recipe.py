@@ -10,10 +10,9 @@ from typing import Annotated, Any
 import typer
 import yaml
 
-from pipeline.errors import UserError, spell_count
+from pipeline.errors import UserError, spell_count, suggest_name
 from pipeline.files import atomic_write
 from pipeline.params import DEFAULTS, Params, check_params, read_text, read_yaml, show_value
-from pipeline.params.base import find_near
 from pipeline.yaml_editor import read_to_edit, write_edited
 
 FOLDER = Path("recipes")
@@ -190,7 +189,7 @@ def _look_up(tree: Any, key: str, name: str) -> Any:
     """The value at a dotted key of the params of this name."""
     for part in key.split("."):
         if not isinstance(tree, dict) or part not in tree:
-            raise UserError(f"--keep: {name} has no key {key}{find_near(part, list(tree)) if tree else ''}")
+            raise UserError(f"--keep: {name} has no key {key}{suggest_name(part, list(tree)) if tree else ''}")
         tree = tree[part]
     return tree
 
@@ -263,7 +262,7 @@ def _find_names() -> list[str]:
 def _locate(name: str) -> Path:
     names = _find_names()
     if name not in names:
-        hint = find_near(name, names) or f"; recipes: {', '.join(names)}"
+        hint = suggest_name(name, names) or f"; recipes: {', '.join(names)}"
         raise UserError(f"{name}: no such recipe{hint}")
     return FOLDER / f"{name}.yaml"
 

@@ -19,9 +19,9 @@ from typer.core import TyperGroup
 from pipeline.cli.prepare import find_remote_fault
 from pipeline.cli.sweep_report import report
 from pipeline.cli.sweep_stages import SweptStages, run_shared_stages, settings_for_copies, split_stages
-from pipeline.errors import Interrupted, UserError, spell_count
+from pipeline.errors import Interrupted, UserError, spell_count, suggest_name
 from pipeline.params import load_params, read_yaml
-from pipeline.params.base import DEVICES_VARIABLE, VISIBLE_GPUS, find_near
+from pipeline.params.base import DEVICES_VARIABLE, VISIBLE_GPUS
 from pipeline.repository import child_environment, git, require_git
 from pipeline.sweeping import (
     FOLDER,
@@ -137,7 +137,7 @@ def check_plan(plan: Plan, axes: Sequence[Axis], both: bool) -> None:
         known = read_metrics("HEAD")
         valued = [name for name, value in known.items() if value is not None]
         if known and plan.metric not in known:
-            raise UserError(f"{plan.metric}: no such metric in metrics.json{find_near(plan.metric, valued)}")
+            raise UserError(f"{plan.metric}: no such metric in metrics.json{suggest_name(plan.metric, valued)}")
         if known and plan.metric not in valued:
             raise UserError(
                 f"{plan.metric}: has no value in metrics.json of the last commit; choose another metric, or let "

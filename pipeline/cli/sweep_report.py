@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pipeline.cli.printing import open_console, print_table
-from pipeline.errors import UserError
+from pipeline.errors import UserError, suggest_name
 from pipeline.files import atomic_write
 from pipeline.params import show_value
-from pipeline.params.base import find_near
 from pipeline.sweeping import FILE, FOLDER, Sweep, list_sweeps, read_sweep
 from pipeline.sweeping.axes import Values, is_number, lay_out, list_keys, show_point
 from pipeline.sweeping.point import METRICS, find_experiments, read_metrics
@@ -80,7 +79,7 @@ def report(
     shown = metric or [one for one in SHOWN if one in results.metrics]
     for one in [*(metric or ()), *(one for one in (fidelity, diversity) if one not in SHOWN)]:
         if one not in results.metrics:
-            raise UserError(f"{one}: no run of {name} has such a metric{find_near(one, results.metrics)}")
+            raise UserError(f"{one}: no run of {name} has such a metric{suggest_name(one, results.metrics)}")
     if out:
         _draw_report(results, shown, (fidelity, diversity), out)
     if as_json:
@@ -104,7 +103,9 @@ def read_results(name: str, axes_of_front: tuple[str, str]) -> SweepResults:
     """The results of a sweep's experiments. Raises UserError if there is no such sweep, or no finished run."""
     if not (FOLDER / name / FILE).is_file():
         known = [sweep.name for sweep in list_sweeps()]
-        raise UserError(f"{name}: no such sweep in {FOLDER}{find_near(name, known) or '; there is none' * (not known)}")
+        raise UserError(
+            f"{name}: no such sweep in {FOLDER}{suggest_name(name, known) or '; there is none' * (not known)}"
+        )
     from pipeline.evaluation.intervals import OF_THE_REALS  # these import numpy and scipy, which takes a second
     from pipeline.sweeping.differences import compare_points, find_front
 

@@ -12,8 +12,8 @@ from typing import Annotated, Any, Self
 import yaml
 from pydantic import Field, PositiveInt, ValidationError, field_validator, model_validator
 
-from pipeline.errors import UserError
-from pipeline.params.base import DEVICES, NO_DEVICES, Section, Text, find_near
+from pipeline.errors import UserError, suggest_name
+from pipeline.params.base import DEVICES, NO_DEVICES, Section, Text
 from pipeline.params.data import (
     ClipParams,
     ColumnParams,
@@ -305,13 +305,13 @@ def _explain_extra(where: str) -> str:
     owners = [kind for kind, params in GENERATORS.items() if key in params.model_fields]
     if section == "train.generator" and owners:
         return f"belongs to kind {' and '.join(owners)}; remove it, or change train.generator.kind"
-    return f"no such key{find_near(key, _list_keys(section))}"
+    return f"no such key{suggest_name(key, _list_keys(section))}"
 
 
 def _explain_kind(section: Any) -> str:
     kind = section.get("kind") if isinstance(section, dict) else None
     choices = f"{', '.join(GENERATORS)} or package.module:object (docs/extending.md)"
-    return "missing" if kind is None else f"{kind!r} is none of {choices}{find_near(str(kind), GENERATORS)}"
+    return "missing" if kind is None else f"{kind!r} is none of {choices}{suggest_name(str(kind), GENERATORS)}"
 
 
 def _list_keys(section: str) -> list[str]:

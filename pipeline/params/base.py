@@ -1,11 +1,11 @@
 """Shared types and checks of the sections of params.yaml."""
 
-import difflib
 import re
-from collections.abc import Iterable
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from pipeline.errors import suggest_name
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -36,19 +36,13 @@ def _fits_between_quotes(path: str) -> str:
 QuotedPath = Annotated[Text, AfterValidator(_fits_between_quotes)]  # of a path that dvc.yaml puts between apostrophes
 
 
-def find_near(name: str, names: Iterable[str]) -> str:
-    """A suggestion of the nearest name, for the end of a message; empty if none is near."""
-    near = difflib.get_close_matches(name, names, n=1)
-    return f"; did you mean {near[0]}?" if near else ""
-
-
 def require_one_of(*names: str) -> AfterValidator:
     """Check that a text is one of the built-in `names`, or a reference to user-defined code."""
 
     def check(value: str) -> str:
         if value not in names and not re.fullmatch(REFERENCE, value):
             choices = f"{', '.join(names)} or package.module:object (docs/extending.md)"
-            raise ValueError(f"{value!r} is none of {choices}{find_near(value, names)}")
+            raise ValueError(f"{value!r} is none of {choices}{suggest_name(value, names)}")
         return value
 
     return AfterValidator(check)
