@@ -122,6 +122,8 @@ def _import(reference: str) -> tuple[object, str]:
         if error.name and f"{module}.".startswith(f"{error.name}."):
             return None, f"has no module {module} in {Path.cwd()} or among the installed packages"
         return None, f"cannot be imported: {first_line(error)}"
+    except SystemExit as error:  # of a script without `if __name__ == "__main__":`
+        return None, f"cannot be imported: its module ends the program, with {error.code!r}"
     except RAISED as error:
         if isinstance(error, AttributeError) and module in sys.modules:
             return None, f"has no {name} in {sys.modules[module].__file__}"

@@ -142,15 +142,15 @@ GROUP_LOSS = Signature(
 
 
 def check_losses(adversarial: str, matching: str, mixed: str) -> None:
-    """Raise UserError if a loss that params name does not return one value per clip or group."""
-    logits = torch.zeros(2)
+    """Raise UserError if a loss that params name does not return one value per clip or group, with a gradient."""
+    logits = torch.zeros(2, requires_grad=True)
     pair = find_adversarial(adversarial)
     for role in ("discriminator", "generator"):
         _check_loss(f"train.adversarial: the {role} of {adversarial!r}", getattr(pair, role), real=logits, fake=logits)
     found = find_matching(matching)(RELATIVISTIC.discriminator, logits, logits, logits, logits)
     _require_one_each(f"train.matching: {matching!r}", found)
     if mixed != "none":
-        _require_one_each(f"train.mixed.loss: {mixed!r}", find_group_loss(mixed)(torch.zeros(4), logits))
+        _require_one_each(f"train.mixed.loss: {mixed!r}", find_group_loss(mixed)(logits.repeat(2), torch.zeros(2)))
 
 
 def _check_loss(what: str, loss: LogitLoss, **logits: Tensor) -> None:
@@ -163,6 +163,13 @@ def _require_one_each(what: str, found: object) -> None:
     shape = list(found.shape) if isinstance(found, Tensor) else type(found).__name__
     if shape != [2]:
         raise UserError(f"{what} returns {shape} where it must return a tensor [2], one loss for each of two")
+    _require_gradient(what, found)
+
+
+def _require_gradient(what: str, found: object) -> None:
+    if not isinstance(found, Tensor) or not found.requires_grad:
+        way = "compute it from the logits by torch alone, without detach, item, numpy or no_grad"
+        raise UserError(f"{what} has no gradient, so nothing would be learnt from it; {way}")
 
 
 def find_adversarial(name: str) -> Adversarial:
@@ -306,6 +313,17 @@ PENALTY = Signature("a function (outputs: DiscriminatorOutputs) -> penalty [B]",
 def find_penalty(name: str) -> Penalty:
     """The penalty that a key of train.penalties names. Raises UserError."""
     return PENALTIES.get(name) or resolve(name, PENALTIES, "train.penalties", PENALTY)
+
+
+def check_penalty(name: str, found: Tensor, outputs: DiscriminatorOutputs) -> Tensor:
+    """The penalty [B] unchanged. Raises UserError if a user's own is not one value per clip, with a gradient."""
+    if name not in PENALTIES:
+        what, expected = f"train.penalties: {name!r}", [len(outputs.real_logits)]
+        shape = list(found.shape) if isinstance(found, Tensor) else type(found).__name__
+        if shape != expected:
+            raise UserError(f"{what} returns {shape} where it must return a tensor {expected}, one value for each clip")
+        _require_gradient(what, found)
+    return found
 
 
 def needs_gradient(names: Iterable[str], *readers: str) -> bool:

@@ -148,8 +148,9 @@ class TextToVideo(nn.Module):
             frames = generate(z, cond, self.object_encoder(token_ids.where(named, PAD_ID)) * condition, action_cond)
         channels, count, height, width = self._clip
         drawn = len(range(count)[chosen]) if early else count
-        if frames.shape[1:] != (channels, drawn, height, width):
-            message = f"{type(self.generator).__name__} draws {list(frames.shape)} for {len(z)} clips"
+        if not isinstance(frames, Tensor) or frames.shape[1:] != (channels, drawn, height, width):
+            what = list(frames.shape) if isinstance(frames, Tensor) else f"a {type(frames).__name__}"
+            message = f"{type(self.generator).__name__} draws {what} for {len(z)} clips"
             requested = f", asked for frames {chosen.start or 0}::{chosen.step or 1} of {count}" if early else ""
             expected = [len(z), channels, drawn, height, width]
             raise UserError(f"train.generator: {message}{requested}; it must draw {expected}")

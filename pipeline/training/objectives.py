@@ -15,6 +15,7 @@ from pipeline.losses import (
     DiscriminatorOutputs,
     SharedRng,
     check_losses,
+    check_penalty,
     find_adversarial,
     find_group_loss,
     find_matching,
@@ -303,7 +304,7 @@ def add_penalties(
     if not gammas:
         return loss, values
     with uncompiled():
-        penalties = {name: find_penalty(name)(outputs).mean() for name in gammas}
+        penalties = {name: check_penalty(name, find_penalty(name)(outputs), outputs).mean() for name in gammas}
     whole = torch.stack([gammas[name] * penalty for name, penalty in penalties.items()]).sum()
     values = values | {f"penalty/{name}": penalty for name, penalty in penalties.items()}
     return loss + whole, values | {"loss/penalties": whole / context.params.penalty_every}

@@ -12,7 +12,7 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.nn.utils.parametrize import cached
 
 from pipeline.data.dataset import Batch, to_training
-from pipeline.errors import first_line
+from pipeline.errors import UserError, first_line
 from pipeline.losses import RISING, SharedRng, find_adversarial, gradient_at, needs_gradient
 from pipeline.models.discriminators import Trunk
 from pipeline.models.layers import per_clip
@@ -307,6 +307,9 @@ def _update(
     The tensors in `also` get a gradient besides the weights. Nothing else does: penalised clips require one for their
     penalties only.
     """
+    if not loss.requires_grad:
+        way = "compute the clips by torch alone, without detach, numpy or no_grad"
+        raise UserError(f"train: the loss does not depend on the weights of {type(model).__name__}: {way}")
     adam.zero_grad(set_to_none=True)
     weights = [parameter for parameter in model.parameters() if parameter.requires_grad]
     torch.autograd.backward(loss, gradient, inputs=[*weights, *also])

@@ -150,6 +150,12 @@ def test_an_extension_that_does_not_fit_is_refused_in_one_line_with_its_key(key,
         ("adversarial", "Adversarial(lambda real, fake: 1.0, lambda real, fake: fake)", "returns float where"),
         ("matching", "lambda adversarial, real, fake, mismatched, weight: real.mean()", "returns [] where"),
         ("mixed", "lambda logits, shares: logits", "returns [4] where"),
+        (
+            "adversarial",
+            "Adversarial(lambda real, fake: real.detach(), lambda real, fake: fake)",
+            "has no gradient, so",
+        ),
+        ("mixed", "lambda logits, shares: shares", "has no gradient"),
     ],
 )
 def test_a_loss_that_is_not_one_value_for_each_clip_is_refused_before_any_work(project, key, code, told):
@@ -168,6 +174,11 @@ def test_a_loss_that_is_not_one_value_for_each_clip_is_refused_before_any_work(p
     [
         ("self.z_width = params.options", "width = params.options", "sets no z_width"),
         ("self, z: Tensor, cond: Tensor", "self, z: Tensor", "has a forward that cannot be called with (z, cond)"),
+        (
+            "torch.tanh(self.pixels(hidden)).unflatten(1, self.frames)",
+            "self.pixels(hidden).detach().numpy()",
+            "draws a ndarray for 2 clips; it must draw [2, 3, 8, 16, 16]",
+        ),
         (".unflatten(1, self.frames)", "", "draws [2, 6144] for 2 clips; it must draw [2, 3, 8, 16, 16]"),
     ],
 )
@@ -218,6 +229,27 @@ def test_a_generator_that_says_it_draws_chosen_frames_is_held_to_it(project, tak
         return
     with pytest.raises(UserError, match=r"^train\.generator.*" + re.escape(told)):
         draw()
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "told"),
+    [
+        ("capped", " - 1)", " - 1).mean()", r"train\.penalties: '.*' returns \[\] where it must return a tensor \[8\]"),
+        ("capped", "- 1)  # [B]", "- 1).sum().item()  # [B]", r"train\.penalties: '.*' returns float where"),
+        ("capped", " - 1)", " - 1).detach()", r"train\.penalties: '.*' has no gradient, so nothing would be learnt"),
+        ("dense", "unflatten(1, self.frames)", "unflatten(1, self.frames).detach()", r"the weights of TextToVideo"),
+    ],
+)
+def test_what_would_train_nothing_is_named_in_the_first_step(project, file, old, new, told):
+    path = project / "extensions/training" / f"{file}.py"
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), encoding="utf-8")
+    params = tiny_params(**settings("train"), total_clips=16, penalty_every=1)
+    check_references(params.train)
+    trainer = Trainer(Rank(0, 1, CPU), Run(1, params.clip, params.train, 20), tiny_set(project / "data"))
+    with pytest.raises(UserError, match=told):
+        trainer.train()
 
 
 def test_a_discriminator_that_scores_something_else_is_named(project):

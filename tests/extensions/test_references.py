@@ -78,6 +78,7 @@ def test_a_misspelt_name_is_answered_with_the_nearest_and_all_built_in_ones():
         ("def f(:", "mine.broken:f", "cannot be imported: SyntaxError: "),
         ("1 / 0", "mine.broken:f", "cannot be imported: ZeroDivisionError: division by zero"),
         ("raise RuntimeError('first\\nsecond')", "mine.broken:f", "RuntimeError: first;"),
+        ("import sys; sys.exit(0)", "mine.broken:f", "cannot be imported: its module ends the program, with 0"),
         ("f = 3", "mine.broken:f", "is not callable: int"),
         ("def f(a): pass", "mine.broken:f", "cannot be called with (a, b): too many positional arguments"),
         ("def f(a, b, c): pass", "mine.broken:f", "cannot be called with (a, b): missing a required argument: 'c'"),
