@@ -174,10 +174,22 @@ def _build_distance(
     return SetMetric(figure=compare_with_real(compare, least), requirements=requirements, scale=DISTANCE_SCALE)
 
 
-# Precision and the others count neighbours among real and generated clips: with the same real clips for all halves, the
-# interval of recall would be too narrow, and that of coverage too wide.
-_build_by_neighbours = partial(_build_distance, halves_of="both")
-_build_proportion = partial(_build_by_neighbours, is_proportion=True)
+def _build_prdc(
+    name: str, control: str, *, explain: Callable[[Features], str] = lambda _: "", is_proportion: bool = True
+) -> SetMetric:
+    """One figure of `compute_prdc`, which must be lower for a control.
+
+    All count neighbours among real and generated clips: with the same real clips for all halves, the interval of recall
+    would be too narrow, and that of coverage too wide.
+    """
+    return _build_distance(
+        lambda real, fake: getattr(compute_prdc(real, fake), name),
+        MIN_DISTANCE_CLIPS,
+        Limit(control, "below", 0.8, of_real=True),
+        explain=explain,
+        halves_of="both",
+        is_proportion=is_proportion,
+    )
 
 
 def _concatenate(clips: MeasuredClips) -> Features:
@@ -317,27 +329,10 @@ DISTANCES: dict[str, SetMetric] = {
         MIN_FRECHET_CLIPS,
         Limit(SHUFFLED, "above", 2.0, of_real=True),
     ),
-    "precision": _build_proportion(
-        lambda real, fake: compute_prdc(real, fake).precision,
-        MIN_DISTANCE_CLIPS,
-        Limit(SHUFFLED, "below", 0.8, of_real=True),
-        explain=explain_outliers,
-    ),
-    "recall": _build_proportion(
-        lambda real, fake: compute_prdc(real, fake).recall,
-        MIN_DISTANCE_CLIPS,
-        Limit(FROZEN, "below", 0.8, of_real=True),
-    ),
-    "density": _build_by_neighbours(
-        lambda real, fake: compute_prdc(real, fake).density,
-        MIN_DISTANCE_CLIPS,
-        Limit(SHUFFLED, "below", 0.8, of_real=True),
-    ),
-    "coverage": _build_proportion(
-        lambda real, fake: compute_prdc(real, fake).coverage,
-        MIN_DISTANCE_CLIPS,
-        Limit(SHUFFLED, "below", 0.8, of_real=True),
-    ),
+    "precision": _build_prdc("precision", SHUFFLED, explain=explain_outliers),
+    "recall": _build_prdc("recall", FROZEN),
+    "density": _build_prdc("density", SHUFFLED, is_proportion=False),
+    "coverage": _build_prdc("coverage", SHUFFLED),
 }
 METRICS: dict[str, Metric] = {
     **CLIP_METRICS,
