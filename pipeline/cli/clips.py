@@ -4,7 +4,8 @@ import hashlib
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,15 +13,16 @@ import numpy as np
 import typer
 from rich.console import Console
 
+from pipeline.cli.clip_trace import describe_trace, trace_clip
 from pipeline.cli.printing import open_console, print_table
 from pipeline.duplicates import NEAR, NearPair, count_leaks, describe_leaks, find_leaks
-from pipeline.errors import UserError, suggest_name
+from pipeline.errors import UserError
 from pipeline.files import read_json
 from pipeline.monitoring import count_drops
-from pipeline.records import DROPS, SIGNATURES, SPLITS, Caption, Clip, Drop, Frames, Signature, Split
+from pipeline.records import DROPS, SIGNATURES, SPLITS, Clip, Drop, Frames, Signature, Split
 from pipeline.rendering.contact_sheet import choose_cards, pair_cards, write_sheet
 from pipeline.shards import ShardReader, read_index
-from pipeline.tables import iterate_table, read_table
+from pipeline.tables import read_table
 
 Figures = dict[str, Any]  # JSON-serialisable
 
@@ -31,6 +33,8 @@ FLAT = 4.0  # standard deviation of all pixels; below it a clip is uniform
 
 MAX_LINES = 20  # of objects; --json has all
 MAX_PAIRS = 20  # of near-duplicates: the nearest ones
+
+JsonOption = Annotated[bool, typer.Option("--json", help="print the result as JSON")]
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -242,7 +246,7 @@ def inspect(
     sheet: Annotated[Path | None, typer.Option(help="PNG file to write a contact sheet to")] = None,
     per_category: Annotated[int, typer.Option(min=1, help="clips per category on the contact sheet")] = 6,
     verify: Annotated[bool, typer.Option("--verify", help="read all shards and check their digests")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="print the result as JSON")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Count the clips, list dropped ones with reasons, and measure the frames.
 
@@ -272,6 +276,7 @@ def inspect(
 def duplicates(
     data: Annotated[Path, typer.Option(help="folder with labels and clips")] = Path("data"),
     sheet: Annotated[Path | None, typer.Option(help="PNG file to draw the nearest pairs to")] = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Count the unseen clips that have a near-duplicate among the training clips, and show the nearest pairs.
 
@@ -284,90 +289,48 @@ def duplicates(
         raise UserError(f"{data / 'clips' / SIGNATURES}: does not match the shards; run `dvc repro -f transcode`")
     splits = {name: clip.split for name, clip in labels.items()}
     pairs = find_leaks(signatures, splits)
-    detail = describe_leaks(count_leaks(pairs, signatures, splits))
-    print(detail or "no clip of val or test has a near-duplicate in train")
-    if not pairs:
-        return
-    console = open_console()
-    columns = [f"distance (at most {NEAR})", "clip", "split", "nearest training clip", "split"]
-    nearest = pairs[:MAX_PAIRS]
-    print_table(console, columns, [_list_pair(pair, shards.ids, splits) for pair in nearest], numbers=(0,))
-    if sheet is not None:
+    leaks, nearest = count_leaks(pairs, signatures, splits), pairs[:MAX_PAIRS]
+    if as_json:
+        columns = ("distance", "clip", "split", "nearest", "nearest_split")
+        rows = [dict(zip(columns, _list_pair(pair, shards.ids, splits), strict=True)) for pair in pairs]
+        counts = {split: leak._asdict() for split, leak in leaks.items()}
+        print(json.dumps({"limit": NEAR, "splits": counts, "pairs": rows}, indent=2, ensure_ascii=False))
+    else:
+        print(describe_leaks(leaks) or "no clip of val or test has a near-duplicate in train")
+        _show_pairs([_list_pair(pair, shards.ids, splits) for pair in nearest])
+    if sheet is not None and pairs:
         title = f"Near-duplicates: {len(nearest)} of {len(pairs)} pairs"
         write_sheet(sheet, [pair_cards(title, nearest, shards, splits)], shards)
         print(f"{sheet}: the {len(nearest)} nearest of {len(pairs)} pairs", file=sys.stderr)
 
 
-def _list_pair(pair: NearPair, ids: Sequence[str], splits: Mapping[str, Split]) -> list[str]:
+def _list_pair(pair: NearPair, ids: Sequence[str], splits: Mapping[str, Split]) -> tuple[float, str, str, str, str]:
     """The distance of a pair, then id and split of both clips."""
     one, other = ids[pair.one], ids[pair.other]
-    return [f"{pair.distance:.3f}", one, splits[one], other, splits[other]]
+    return pair.distance, one, splits[one], other, splits[other]
+
+
+def _show_pairs(rows: Sequence[tuple[float, str, str, str, str]]) -> None:
+    if rows:
+        columns = [f"distance (at most {NEAR})", "clip", "split", "nearest training clip", "split"]
+        lines = [[f"{distance:.3f}", *names] for distance, *names in rows]
+        print_table(open_console(), columns, lines, numbers=(0,))
 
 
 @app.command()
 def why(
     clip_id: Annotated[str, typer.Argument(metavar="ID", help="id of a clip in the dataset")],
     data: Annotated[Path, typer.Option(help="folder with labels, clips and captions")] = Path("data"),
+    as_json: JsonOption = False,
 ) -> None:
     """Show what each stage did with a clip: kept, and where it is; or dropped, and why.
 
     Example: t2v clips why 10046
     """
-    found = {
-        "filter": _trace(data / "labels" / "clips.parquet", clip_id),
-        "transcode": _trace(data / "clips" / "index.json", clip_id),
-        "tokenize": _trace(data / "captions" / "captions.parquet", clip_id),
-    }
-    if not any(found.values()):
-        raise UserError(_explain_absence(clip_id, data))
-    ended = False
-    for stage, lines in found.items():
-        passed = "dropped before" if ended else f"unknown: `dvc repro {stage}` has not run, or ran on other clips"
-        for line in lines or [passed]:
+    found = trace_clip(data, clip_id)
+    if as_json:
+        print(json.dumps({stage: asdict(one) for stage, one in found.items()}, indent=2, ensure_ascii=False))
+        return
+    for stage, one in found.items():
+        for line in describe_trace(stage, one):
             print(f"{stage:11}{line}")
-        ended |= any(line.startswith("dropped") for line in lines)
-
-
-def _trace(product: Path, clip_id: str) -> list[str]:
-    """What a stage did with the clip, by its outputs and drops; empty if the clip did not reach it."""
-    if not product.is_file():
-        return []
-    kept = {"clips.parquet": _trace_label, "index.json": _trace_frames, "captions.parquet": _trace_caption}
-    drops = [drop for drop in iterate_table(product.parent / DROPS, Drop) if drop.id == clip_id]
-    return [*kept[product.name](product, clip_id), *(f"dropped: {drop.reason}: {drop.detail}" for drop in drops)]
-
-
-def _trace_label(path: Path, clip_id: str) -> list[str]:
-    return [
-        f"kept: split {clip.split}, category {clip.category}, objects {', '.join(clip.objects) or 'none'}, "
-        f"video {clip.video}{clip.part and f', {clip.part} s'}{', mirrored' if clip.mirrored else ''}"
-        for clip in iterate_table(path, Clip)
-        if clip.id == clip_id
-    ]
-
-
-def _trace_frames(path: Path, clip_id: str) -> list[str]:
-    """A line for each window of the clip's video."""
-    shards = [(shard.file, index) for shard in read_index(path.parent).shards for index in range(shard.clips)]
-    rows = [row for row, name in enumerate(ShardReader(path.parent).ids) if name == clip_id]
-    return [f"kept: shard {shards[row][0]}, row {shards[row][1]} (row {row} overall)" for row in rows]
-
-
-def _trace_caption(path: Path, clip_id: str) -> list[str]:
-    return [
-        f"kept: tokens {' '.join(caption.tokens)}" for caption in iterate_table(path, Caption) if caption.id == clip_id
-    ]
-
-
-def _explain_absence(clip_id: str, data: Path) -> str:
-    known = set(_read_ids(data))
-    if not known:
-        return f"{data}: has neither clips nor drops yet; run `dvc repro filter`"
-    return f"{clip_id!r}: no clip of {data} has this id, kept or dropped{suggest_name(clip_id, known)}"
-
-
-def _read_ids(data: Path) -> Iterator[str]:
-    chosen, dropped = (data / "labels" / name for name in ("clips.parquet", DROPS))
-    if chosen.is_file() and dropped.is_file():
-        yield from (clip.id for clip in iterate_table(chosen, Clip))
-        yield from (drop.id for drop in iterate_table(dropped, Drop))

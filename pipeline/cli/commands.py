@@ -1,4 +1,4 @@
-"""`t2v`: the commands around `dvc repro`. Each module has one or a few commands, and is imported when one is called."""
+"""The commands of `t2v`. Each module has one or a few of them, and is imported when one is called."""
 
 import io
 import sys
@@ -94,7 +94,7 @@ def t2v(
     """Labelled videos in, an evaluated text-to-video generator out: the commands around `dvc repro`."""
 
 
-def main() -> None:
+def run_command() -> None:
     """Run one command; invalid input ends it with a message, never with a traceback."""
     if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
         sys.stdout.reconfigure(errors="backslashreplace")  # names and captions need not be in the terminal's encoding

@@ -7,17 +7,18 @@ that fixes a vulnerability which a file can exploit, and the date. Vulnerabiliti
 
 import base64
 import ctypes
+import json
 import re
 import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, files, version
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import typer
 from rich.console import Console
@@ -67,24 +68,32 @@ class Finding:
     text: str
 
 
-def doctor() -> None:
+def doctor(as_json: Annotated[bool, typer.Option("--json", help="print the result as JSON")] = False) -> None:
     """Check what the pipeline needs here; exit code 1 if something would make it fail.
 
     Example: t2v doctor
     """
     console = Console(soft_wrap=True)
-    failed = False
+    found: dict[str, Finding] = {}
+    for name, finding in _check_all():
+        found[name] = finding
+        if not as_json:
+            console.print(Text.assemble((f"{finding.state:5}", COLOURS[finding.state]), f"{name:10}{finding.text}"))
+    if as_json:
+        print(json.dumps({name: asdict(finding) for name, finding in found.items()}, indent=2))
+    if any(finding.state == "fail" for finding in found.values()):
+        raise typer.Exit(1)
+
+
+def _check_all() -> Iterator[tuple[str, Finding]]:
+    """Each check by name, with its result."""
     faults: dict[str, str] = {}  # message -> the first check with it: several checks read the params
     for name, check in CHECKS.items():
         try:
-            finding = check()
+            yield name, check()
         except UserError as error:
             first = faults.setdefault(str(error), name)
-            finding = Finding("fail", str(error) if first == name else f"not checked, because {first} failed")
-        failed |= finding.state == "fail"
-        console.print(Text.assemble((f"{finding.state:5}", COLOURS[finding.state]), f"{name:10}{finding.text}"))
-    if failed:
-        raise typer.Exit(1)
+            yield name, Finding("fail", str(error) if first == name else f"not checked, because {first} failed")
 
 
 def _python() -> Finding:

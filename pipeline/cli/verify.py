@@ -6,6 +6,7 @@ files.
 
 import contextlib
 import io
+import json
 import os
 import runpy
 import shutil
@@ -72,12 +73,16 @@ class Outcome:
         return self.state in ("equal", "equal pixels")
 
 
+JsonOption = Annotated[bool, typer.Option("--json", help="print the result as JSON")]
+
+
 def reproduce(
     paths: Annotated[list[Path], typer.Argument(help=".png, .gif, .mp4 or .npz files, or folders of them")],
     model: Annotated[
         Path | None, typer.Option(help="folder of the model [default: data/model, or a model in DVC's cache]")
     ] = None,
     out: Annotated[Path | None, typer.Option("-o", "--out", help="folder for the reproduced files")] = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Reproduce files with the same model, captions, seeds, threads and instruction set, and compare the bytes.
 
@@ -90,11 +95,15 @@ def reproduce(
         raise UserError(f"{', '.join(map(str, paths))}: no rendered files")
     if out is not None:
         _check_places([media.path for media in files], out)
-    failed = 0
+    found = []
     for outcome in _remake_all(files, model, Path("data"), out):
-        failed += not outcome.is_equal
-        print(f"{outcome.media.path}: {'; '.join((outcome.state, *outcome.reasons))}", flush=True)
-    if failed:
+        found.append(outcome)
+        if not as_json:
+            print(f"{outcome.media.path}: {'; '.join((outcome.state, *outcome.reasons))}", flush=True)
+    if as_json:
+        told = [{"file": str(one.media.path), "state": one.state, "reasons": one.reasons} for one in found]
+        print(json.dumps(told, indent=2))
+    if not all(outcome.is_equal for outcome in found):
         raise typer.Exit(1)
 
 
@@ -262,6 +271,7 @@ def verify(
     model: ModelOption = None,
     trust: TrustOption = None,
     quick: Annotated[bool, typer.Option("--quick", help="do not reproduce samples")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Check the seals and signatures of rendered files, reproduce samples, and hash the outputs of stages.
 
@@ -274,29 +284,47 @@ def verify(
     if absent := [path for path in places if not path.exists()]:
         raise UserError(f"{absent[0]}: no such file or folder")
     steps = read_steps(Path())
-    locked, faults = check_outputs(steps, Path(), places)
+    locked, locked_faults = check_outputs(steps, Path(), places)
     found = _list_once(places)
     outputs = {Path(name).resolve() for step in steps for name in step.outs}
     if paths is None and outputs:  # a project may also have pictures from other programs
         found = [file for file in found if file.parent.resolve() in outputs]
     files = [read_media(file) for file in found]
     by_path = {media.path: _check_marks(media, trust) for media in files}
-    again = 0 if quick else _make_again([media for media in files if not by_path[media.path]], model, by_path)
-    faults += [f"{path}: {fault}" for path, fault in by_path.items() if fault]
-    for fault in faults:
-        print(fault)
-    whole = sum(not fault for fault in by_path.values())
-    print(
-        f"{whole} of {len(files)} rendered files are intact, {again} of them reproduced; "
-        f"{locked} files match the lock files"
-    )
-    if faults:
+    sealed = [media for media in files if not by_path[media.path]]
+    again, not_reproduced = (0, {}) if quick else _make_again(sealed, model, by_path)
+    seals = [(str(path), fault) for path, fault in by_path.items() if fault]
+    found_faults = [*locked_faults.items(), *seals]
+    figures = {
+        "rendered": len(files),
+        "intact": len(files) - len(seals),
+        "reproduced": again,
+        "locked": locked,
+        "faults": [{"file": path, "fault": fault} for path, fault in found_faults],
+        "not_reproduced": [{"file": path, "reason": reason} for path, reason in not_reproduced.items()],
+    }
+    if as_json:
+        print(json.dumps(figures, indent=2))
+    else:
+        _show(figures)
+    if found_faults:
         raise typer.Exit(1)
 
 
-def _make_again(files: list[Media], model: Path | None, by_path: dict[Path, str]) -> int:
-    """Reproduce samples -> how many are equal; altered ones are added to `by_path`, impossible ones are printed."""
-    equal = 0
+def _show(figures: dict[str, Any]) -> None:
+    for one in figures["not_reproduced"]:
+        print(f"{one['file']}: intact by its seal, but cannot be reproduced here: {one['reason']}")
+    for one in figures["faults"]:
+        print(f"{one['file']}: {one['fault']}")
+    print(
+        f"{figures['intact']} of {figures['rendered']} rendered files are intact, {figures['reproduced']} of them "
+        f"reproduced; {figures['locked']} files match the lock files"
+    )
+
+
+def _make_again(files: list[Media], model: Path | None, by_path: dict[Path, str]) -> tuple[int, dict[str, str]]:
+    """Reproduce samples -> how many are equal, and why others cannot be made; altered ones are added to `by_path`."""
+    equal, impossible = 0, {}
     samples = [media for media in files if (media.facts or {}).get("made_by") == MADE_BY]
     for outcome in _remake_all(samples, model, Path("data")):
         equal += outcome.is_equal
@@ -304,8 +332,8 @@ def _make_again(files: list[Media], model: Path | None, by_path: dict[Path, str]
         if ALTERED in outcome.reasons:
             by_path[outcome.media.path] = f"sealed, but its reproduction differs: {reasons}"
         elif not outcome.is_equal:
-            print(f"{outcome.media.path}: intact by its seal, but cannot be reproduced here: {reasons}")
-    return equal
+            impossible[str(outcome.media.path)] = reasons
+    return equal, impossible
 
 
 def _check_marks(media: Media, trust: Path | None) -> str:

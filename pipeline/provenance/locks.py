@@ -143,24 +143,24 @@ def digest_folder(files: Mapping[str, str]) -> str:
     return hashlib.md5(json.dumps(entries, sort_keys=True).encode(), usedforsecurity=False).hexdigest() + FOLDER
 
 
-def check_outputs(steps: Sequence[Step], root: Path, within: Sequence[Path]) -> tuple[int, list[str]]:
+def check_outputs(steps: Sequence[Step], root: Path, within: Sequence[Path]) -> tuple[int, dict[str, str]]:
     """Hash the outputs of stages in any of these folders, and their copies in the cache.
 
-    -> the number of files that match the lock files, and for each other one the fault and a remedy. An output that is
-    absent as a whole, as before `dvc pull`, is neither.
+    -> the number of files that match the lock files, and for each other one, by path, the fault and a remedy. An output
+    that is absent as a whole, as before `dvc pull`, is neither.
     """
     cache, whole = find_cache(root), 0
-    faults: list[str] = []
+    faults: dict[str, str] = {}
     for step in steps:
         for path, digest in step.outs.items():
             output = (root / path).resolve()
             if any(output.is_relative_to(top.resolve()) or top.resolve().is_relative_to(output) for top in within):
                 good, bad = _check_output(root, path, digest, cache, step.address)
-                whole, faults = whole + good, faults + bad
+                whole, faults = whole + good, faults | bad
     return whole, faults
 
 
-def _check_output(root: Path, path: str, digest: str, cache: Path, stage: str) -> tuple[int, list[str]]:
+def _check_output(root: Path, path: str, digest: str, cache: Path, stage: str) -> tuple[int, dict[str, str]]:
     output = root / path
     files = {path: digest}
     if digest.endswith(FOLDER):
@@ -174,21 +174,21 @@ def _check_output(root: Path, path: str, digest: str, cache: Path, stage: str) -
         own = {f"{path}/{file.relative_to(output).as_posix()}" for file in output.rglob("*") if file.is_file()}
         more = f"is not in the lock file; remove it, or run `dvc repro {quote(stage)}`"
         found |= {name: found.get(name) or _tell_absent(name, stage) for name in files.keys() - there}
-        found |= {name: f"{name}: {more}" for name in own - files.keys()}
-    return sum(not found[name] for name in there), [fault for _, fault in sorted(found.items()) if fault]
+        found |= dict.fromkeys(own - files.keys(), more)
+    return sum(not found[name] for name in there), {name: fault for name, fault in sorted(found.items()) if fault}
 
 
-def _check_uncached(folder: Path, path: str, digest: str) -> tuple[int, list[str]]:
+def _check_uncached(folder: Path, path: str, digest: str) -> tuple[int, dict[str, str]]:
     """Check a folder whose list is not in the cache: it can only be compared as a whole."""
     files = {file.relative_to(folder).as_posix(): digest_md5(file) for file in folder.rglob("*") if file.is_file()}
     if not folder.is_dir() or digest_folder(files) == digest:
-        return len(files), []
+        return len(files), {}
     fetch = f"`dvc fetch {quote(path)}`"
-    return 0, [f"{path}: differs from the lock file, and the cache has no list of its files; {fetch}"]
+    return 0, {path: f"differs from the lock file, and the cache has no list of its files; {fetch}"}
 
 
 def _tell_absent(name: str, stage: str) -> str:
-    return f"{name}: is absent; `dvc checkout {quote(name)}`, or `dvc repro {quote(stage)}`"
+    return f"is absent; `dvc checkout {quote(name)}`, or `dvc repro {quote(stage)}`"
 
 
 def _check_file(file: Path, name: str, digest: str, cache: Path, stage: str) -> str | None:
@@ -201,11 +201,11 @@ def _check_file(file: Path, name: str, digest: str, cache: Path, stage: str) -> 
         how = "through its link, and the cache with it" if linked else "in the cache"
         shown = kept.relative_to(Path.cwd()) if kept.is_relative_to(Path.cwd()) else kept
         return (
-            f"{name}: changed {how}; `dvc checkout` would bring the changed bytes back and `dvc push` upload them. "
+            f"changed {how}; `dvc checkout` would bring the changed bytes back and `dvc push` upload them. "
             f"rm -f {quote(str(shown))} {quote(name)}, then `dvc pull {quote(name)}` where a remote has it, or "
             f"`dvc repro -f {quote(stage)}`"
         )
-    return f"{name}: differs from the lock file; `dvc checkout --force {quote(name)}`" if here else None
+    return f"differs from the lock file; `dvc checkout --force {quote(name)}`" if here else None
 
 
 @contextmanager

@@ -7,8 +7,9 @@ import pytest
 from scipy.stats import binomtest
 from typer.testing import CliRunner
 
-from pipeline.cli import app, blindtest
+from pipeline.cli import blindtest
 from pipeline.cli.blindtest import COLUMNS, EVERYONE, measure_people, read_sheets
+from pipeline.cli.commands import app
 from pipeline.errors import UserError
 
 HEADER = ",".join(COLUMNS)

@@ -9,8 +9,8 @@ from made import make_clip
 from PIL import Image
 from typer.testing import CliRunner
 
-from pipeline.cli import app
-from pipeline.duplicates import compute_signature, encode_signature
+from pipeline.cli.commands import app
+from pipeline.duplicates import NEAR, compute_signature, encode_signature
 from pipeline.errors import UserError
 from pipeline.records import SIGNATURES, Caption, Clip, Drop, Signature
 from pipeline.rendering import film_strip
@@ -271,6 +271,28 @@ def test_an_unknown_id_is_answered_with_the_nearest(stages, tmp_path):
         why(tmp_path / "nothing", "1")
 
 
+def test_what_happened_to_a_clip_is_told_as_json(stages):
+    def tell(name):
+        words = ["clips", "why", name, "--data", str(stages), "--json"]
+        return json.loads(CliRunner().invoke(app, words, catch_exceptions=False).stdout)
+
+    assert tell("2")["transcode"] == {
+        "state": "kept",
+        "kept": [{"shard": "0.parquet", "row": row, "overall": row} for row in (1, 2)],
+        "dropped": [],
+    }
+    assert tell("1")["tokenize"]["kept"] == [{"tokens": ["moving", "a", "mug"]}]
+    assert tell("5") == {
+        "filter": {
+            "state": "dropped",
+            "kept": [],
+            "dropped": [{"reason": "other_category", "detail": "Folding [something]"}],
+        },
+        "transcode": {"state": "dropped before", "kept": [], "dropped": []},
+        "tokenize": {"state": "dropped before", "kept": [], "dropped": []},
+    }
+
+
 def sign(folder):
     """Write the signatures of the folder's shards, as `transcode` does."""
     shards = ShardReader(folder)
@@ -295,6 +317,11 @@ def test_unseen_clips_are_shown_beside_the_training_clips_that_they_repeat(data,
         drawn = np.array(picture.convert("RGB"))
     strip = film_strip(ShardReader(data / "clips")[0], 12)
     assert count_places(drawn, strip) == 2
+    assert json.loads(duplicates("--json", "--data", data).stdout) == {
+        "limit": NEAR,
+        "splits": {"test": {"clips": 1, "near": 1}},
+        "pairs": [{"distance": 0, "clip": "4", "split": "test", "nearest": "1", "nearest_split": "train"}],
+    }
 
 
 def count_places(picture, part):
@@ -309,6 +336,7 @@ def test_clips_that_nobody_has_trained_on_are_not_shown(data, tmp_path):
     told = duplicates("--sheet", tmp_path / "pairs.png", "--data", data).stdout
     assert told == "no clip of val or test has a near-duplicate in train\n"
     assert not (tmp_path / "pairs.png").exists()
+    assert json.loads(duplicates("--json", "--data", data).stdout)["pairs"] == []
 
 
 def test_signatures_that_are_absent_or_of_other_clips_are_refused(data):

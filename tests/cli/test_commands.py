@@ -9,7 +9,7 @@ from locations import ROOT
 
 INTERRUPTED = "interrupted: nothing half-written was kept; run the same command again\n"
 STRUCK = {
-    "import": "from pipeline import cli; cli.import_module = lambda _: signal.raise_signal(signal.SIGINT)",
+    "import": "from pipeline.cli import commands as c; c.import_module = lambda _: signal.raise_signal(signal.SIGINT)",
     "work": "from pipeline.cli import doctor; doctor.CHECKS = {'git': lambda: signal.raise_signal(signal.SIGINT)}",
 }
 
@@ -24,6 +24,26 @@ def run(*words, **environment):
 def test_ctrl_c_ends_a_command_as_it_ends_a_stage(when):
     answer = run("-c", f"import signal; {STRUCK[when]}; from pipeline.cli import main; main()", "doctor")
     assert (answer.returncode, answer.stdout, answer.stderr.decode()) == (75, b"", INTERRUPTED)
+
+
+# A finder that presses Ctrl-C when Typer, the first of the slow imports, is looked for.
+STRUCK_AT_ONCE = """
+import signal, sys
+class Finder:
+    def find_spec(name, path=None, target=None):
+        if name == "typer":
+            signal.raise_signal(signal.SIGINT)
+sys.meta_path.insert(0, Finder)
+"""
+
+
+@pytest.mark.parametrize(
+    ("start", "code"), [("from pipeline.cli import main; main()", 130), ("import stages.filter_labels", 75)]
+)
+def test_ctrl_c_at_the_very_start_is_answered_as_well(start, code):
+    answer = run("-c", f"{STRUCK_AT_ONCE}{start}")
+    message = "interrupted: nothing has begun; run the same command again\n"
+    assert (answer.returncode, answer.stdout, answer.stderr.decode()) == (code, b"", message)
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii"])

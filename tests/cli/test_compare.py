@@ -8,7 +8,7 @@ from locations import ROOT
 from projects import Project
 from typer.testing import CliRunner
 
-from pipeline.cli import app
+from pipeline.cli.commands import app
 from pipeline.cli.runs import open_runs
 from pipeline.errors import UserError
 from pipeline.evaluation.intervals import REMEDY, read_figures

@@ -8,11 +8,13 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
 
 from pipeline.cli.doctor import (
     CHECKS,
     FIXES,
     Finding,
+    doctor,
     find_missing_fix,
     is_known,
     read_numbers,
@@ -21,6 +23,7 @@ from pipeline.cli.doctor import (
 )
 from pipeline.cli.prepare import find_remote_fault
 from pipeline.compute.isolation import find_missing
+from pipeline.errors import UserError
 from pipeline.provenance.media import ENVIRONMENT
 
 
@@ -39,6 +42,22 @@ def test_an_environment_that_is_a_link_is_the_one_that_stages_run(tmp_path, monk
     assert CHECKS["python"]().state == "ok"
     monkeypatch.setenv("PATH", str(tmp_path / "elsewhere/bin"))
     assert "but stages would run" in CHECKS["python"]().text
+
+
+def test_findings_are_told_as_json_with_the_same_code(monkeypatch, capsys):
+    def fail():
+        raise UserError("params.yaml: no such file")
+
+    checks = {"git": lambda: Finding("ok", "works"), "params": fail, "devices": fail}
+    monkeypatch.setattr("pipeline.cli.doctor.CHECKS", checks)
+    with pytest.raises(typer.Exit) as ended:
+        doctor(as_json=True)
+    assert ended.value.exit_code == 1
+    assert json.loads(capsys.readouterr().out) == {
+        "git": {"state": "ok", "text": "works"},
+        "params": {"state": "fail", "text": "params.yaml: no such file"},
+        "devices": {"state": "fail", "text": "not checked, because params failed"},
+    }
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ from evaluation_sets import evaluating, judged, make_clips, shorten_evaluations
 from training_sets import LEFT, RIGHT, T, moving_square, tiny_params
 from typer.testing import CliRunner
 
-from pipeline.cli import app
+from pipeline.cli.commands import app
 from pipeline.cli.evaluate import list_unknown
 from pipeline.errors import UserError
 from pipeline.evaluation.intervals import find_differences, read_figures

@@ -13,7 +13,7 @@ from networks import save_stirred
 from training_sets import tiny_params
 from typer.testing import CliRunner
 
-from pipeline.cli import app
+from pipeline.cli.commands import app
 from pipeline.cli.export import escape, write_rows
 from pipeline.errors import UserError
 from pipeline.records import find_model_files

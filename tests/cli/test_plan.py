@@ -6,7 +6,7 @@ import pytest
 from training_sets import tiny_params, write_project
 from typer.testing import CliRunner
 
-from pipeline.cli import app
+from pipeline.cli.commands import app
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ import yaml
 from locations import ROOT
 from typer.testing import CliRunner
 
-from pipeline.cli import app
+from pipeline.cli.commands import app
 from pipeline.cli.recipe import DEFAULTS, build_text, load_recipe, merge
 from pipeline.errors import UserError
 

@@ -1,5 +1,6 @@
 """`t2v reproduce` makes files again to the byte, and says where and why one differs."""
 
+import json
 import os
 import re
 import shutil
@@ -14,6 +15,7 @@ from urllib.request import urlopen
 import numpy as np
 import pytest
 import torch
+import typer
 from locations import ROOT
 from PIL import Image
 from provenance import read_provenance
@@ -107,6 +109,12 @@ def test_altered_pixels_are_named_although_the_file_was_sealed_anew(capsys):
         np.savez_compressed(file, **arrays)
     Path("made/3.npz").write_bytes(seal(Path("made/3.npz").read_bytes(), ".npz"))
     told = said(capsys, "made/3.npz", code=1)["made/3.npz"]
+    with pytest.raises(typer.Exit, match="1"):
+        reproduce([Path("made/0.png"), Path("made/3.npz")], as_json=True)
+    whole, altered = json.loads(capsys.readouterr().out)
+    assert whole == {"file": "made/0.png", "state": "equal", "reasons": []}
+    assert (altered["file"], altered["state"]) == ("made/3.npz", "differs")
+    assert "; ".join(("differs", *altered["reasons"])) == told
     assert "differs; 1 of 8192 pixels differ, by 1 of 255 at most; the first at 0, 2, 5, 7 of 4, 8, 16, 16" in told
     assert "reproduced under the same conditions, so the file has been altered" in told
 

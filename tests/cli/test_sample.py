@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from training_sets import H, T, W, train_project
 from typer.testing import CliRunner
 
-from pipeline.cli import app
+from pipeline.cli.commands import app
 from pipeline.cli.sample import MADE_BY, MAX_FPS, sample
 from pipeline.cli.verify import check_facts
 from pipeline.data.sampler import draw_noise
@@ -232,7 +232,7 @@ def test_a_model_of_another_vocabulary_is_refused(trained, folder):
 def run_without_torch(project, name, *arguments):
     """`t2v sample` in a process of its own -> the heavy packages that it has loaded, and what it said on stderr."""
     code = (
-        "import sys; from pipeline.cli import app; app(sys.argv[1:], standalone_mode=False); "
+        "import sys; from pipeline.cli.commands import app; app(sys.argv[1:], standalone_mode=False); "
         "print(*sorted({'torch', 'spacy', 'onnxruntime', 'pyarrow'} & set(sys.modules)))"
     )
     words = ["sample", CAPTION, "-o", name, "--model", str(project / "data/model"), *arguments]

@@ -1,6 +1,7 @@
 """`t2v verify` finds every changed file, and calls no whole one changed; `t2v sign` adds what it checks."""
 
 import contextlib
+import json
 import os
 import shutil
 from pathlib import Path
@@ -114,6 +115,27 @@ def test_what_was_altered_encoded_anew_or_signed_by_others_is_found_and_nothing_
     assert (
         "signed by Theirs, Tests, who is not in" in found(capsys, "shown", trust=ours.root, quick=True)["theirs-0.png"]
     )
+
+
+def test_faults_are_told_as_json_beside_the_counts(capsys):
+    lock_samples(os.link)
+    shutil.copy("made/0.gif", "altered.gif")
+    alter(Path("altered.gif"), np.random.default_rng(5))
+    Path("data/samples/1.png").unlink()
+    capsys.readouterr()
+    with pytest.raises(typer.Exit, match="1"):
+        verify([Path("data/samples"), Path("altered.gif"), Path("made/1.png")], model=Path("absent"), as_json=True)
+    told = json.loads(capsys.readouterr().out)
+    assert {key: told[key] for key in ("rendered", "intact", "reproduced", "locked")} == {
+        "rendered": 3,
+        "intact": 2,
+        "reproduced": 0,
+        "locked": 1,
+    }
+    assert [one["file"] for one in told["faults"]] == ["data/samples/1.png", "altered.gif"]
+    assert told["faults"][0]["fault"].startswith("is absent; `dvc checkout data/samples/1.png`")
+    assert {one["file"] for one in told["not_reproduced"]} == {"data/samples/0.png", "made/1.png"}
+    assert all("absent/generator.safetensors: no such file" in one["reason"] for one in told["not_reproduced"])
 
 
 def test_a_signature_says_that_a_model_made_the_file_and_comes_off_without_a_trace(ours):

@@ -18,7 +18,7 @@ from locations import ROOT
 from markdown_pages import PAGES, Page
 from projects import Project, copy_source
 
-from pipeline.cli import COMMANDS, load_command
+from pipeline.cli.commands import COMMANDS, load_command
 
 RUNNABLE = [page for page in PAGES if page.blocks("bash")]
 

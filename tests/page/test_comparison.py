@@ -7,7 +7,7 @@ from page_runs import FIGURES, OPTIONS, ParsedPage, build_run, read_strip, write
 from training_sets import H, T, moving_square
 from typer.testing import CliRunner
 
-from pipeline.cli import app
+from pipeline.cli.commands import app
 from pipeline.errors import UserError
 from pipeline.monitoring.throughput import CostLogger
 from pipeline.page import build_comparison

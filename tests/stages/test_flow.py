@@ -12,7 +12,7 @@ from settings import changed
 from training_sets import FLOW, train_project
 from typer.testing import CliRunner
 
-from pipeline.cli import app
+from pipeline.cli.commands import app
 from pipeline.data.dataset import DataFolders
 from pipeline.errors import UserError
 from pipeline.inference import Model

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from source_tree import MODULES, ROOT, SOURCES, module_name, parse, read_imports
 
-from pipeline.cli import COMMANDS
+from pipeline.cli.commands import COMMANDS
 
 # package -> the packages of ours that it may import, besides itself and those of EVERYWHERE
 MAY_IMPORT = {

@@ -15,7 +15,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from pipeline.cli import COMMANDS, app
+from pipeline.cli.commands import COMMANDS, app
 from pipeline.cli.prepare import configure_dvc, find_remote_fault, write_plots_template
 from pipeline.errors import UserError
 from pipeline.repository import COMMIT, IDENTITY, find_repository, git_fault
@@ -240,18 +240,18 @@ def loaded(root, code, heavy):
 
 
 def test_the_list_of_commands_loads_nothing_heavy(root):
-    assert loaded(root, "from pipeline.cli import app; app(['--help'], standalone_mode=False)", HEAVY) == []
+    assert loaded(root, "from pipeline.cli.commands import app; app(['--help'], standalone_mode=False)", HEAVY) == []
 
 
 def test_the_version_is_that_of_the_package_and_loads_nothing_heavy(root):
     answer = CliRunner().invoke(app, ["--version"])
     assert (answer.exit_code, answer.output) == (0, f"t2v {version('t2v')}\n")
-    assert loaded(root, "from pipeline.cli import app; app(['--version'], standalone_mode=False)", HEAVY) == []
+    assert loaded(root, "from pipeline.cli.commands import app; app(['--version'], standalone_mode=False)", HEAVY) == []
 
 
 def test_the_commands_start_without_torch_and_spacy(root):
     """Bad input is reported at once. spaCy counts since it loads torch, which takes seconds."""
-    code = f"from pipeline.cli import load_command; [load_command(name) for name in {list(COMMANDS)}]"
+    code = f"from pipeline.cli.commands import load_command; [load_command(name) for name in {list(COMMANDS)}]"
     assert loaded(root, code, ("torch", "spacy")) == []
 
 
