@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,7 +14,7 @@ from rich.console import Console
 
 from pipeline.cli.printing import open_console, print_table
 from pipeline.cli.recipe import complete_recipe, load_recipe
-from pipeline.errors import UserError, spell_count
+from pipeline.errors import UserError, naming, spell_count
 from pipeline.params import Params, load_params
 from pipeline.params.base import DEVICES_VARIABLE
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from pipeline.monitoring.throughput import StepProfile
     from pipeline.planning import TrainingPlan
 
+PROFILES = Path("runs/profile")
 PROFILED = 4  # steps
 SHOWN = 15  # operations in the table
 LONGEST = 3600  # seconds of measured steps, at most
@@ -157,20 +159,29 @@ def train(
     from pipeline.distributed import parse_devices  # torch takes seconds
 
     found = parse_devices(load_params().devices, devices)  # before other stages run
+    if profile:
+        _require_writable(PROFILES)  # before the steps, which may take minutes
     if devices:
         os.environ[DEVICES_VARIABLE] = devices
     if not profile:  # replaces this process, so that signals reach DVC directly
         os.execv(sys.executable, [sys.executable, "-m", "dvc", "repro", "train"])
-    file, traced = _trace(found, steps or PROFILED)
+    trace, traced = _trace(found, steps or PROFILED)
     costs, console = traced.costs, open_console()
     lines = [[cost.name, f"{cost.calls:g}", f"{1000 * cost.seconds:.2f}", f"{cost.share:.1%}"] for cost in costs]
     print_table(console, ["operation", "calls per step", "ms per step", "share"], lines[:SHOWN])
     whole = 1000 * sum(cost.seconds for cost in costs)
-    detail = f"{whole:.1f} ms in {len(costs)} operations; {file} opens in chrome://tracing or ui.perfetto.dev"
+    detail = f"{whole:.1f} ms in {len(costs)} operations; {trace} opens in chrome://tracing or ui.perfetto.dev"
     _say(console, detail)
     if found[0].type == "cpu" and traced.presence < UNDISTURBED:
         share = f"{traced.presence:.0%} of them"
         _say(console, f"other processes used the CPU: times are wall times, and training ran during only {share}")
+
+
+def _require_writable(folder: Path) -> None:
+    """Create the folder; raises OSError if no file can be written to it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with naming(folder), TemporaryFile(dir=folder) as file:
+        file.write(b" ")
 
 
 def _trace(found: "Sequence[torch.device]", steps: int) -> "tuple[Path, StepProfile]":
@@ -195,5 +206,5 @@ def _trace(found: "Sequence[torch.device]", steps: int) -> "tuple[Path, StepProf
     alone = params.train.model_copy(update={"batch_clips": part.stop - part.start})
     settings = describe_run(seed, params.clip, params.train)
     name = fingerprint(digest_inputs(settings, dataset.folders.list_files()))
-    file = Path("runs") / "profile" / f"{name[:12]}.json"
+    file = PROFILES / f"{name[:12]}.json"
     return file, profile_steps(Trainer(rank, replace(run, params=alone), clips), steps, file)

@@ -293,33 +293,25 @@ def verify(
     by_path = {media.path: _check_marks(media, trust) for media in files}
     sealed = [media for media in files if not by_path[media.path]]
     again, not_reproduced = (0, {}) if quick else _make_again(sealed, model, by_path)
-    seals = [(str(path), fault) for path, fault in by_path.items() if fault]
-    found_faults = [*locked_faults.items(), *seals]
-    figures = {
-        "rendered": len(files),
-        "intact": len(files) - len(seals),
-        "reproduced": again,
-        "locked": locked,
-        "faults": [{"file": path, "fault": fault} for path, fault in found_faults],
-        "not_reproduced": [{"file": path, "reason": reason} for path, reason in not_reproduced.items()],
-    }
-    if as_json:
-        print(json.dumps(figures, indent=2))
-    else:
-        _show(figures)
-    if found_faults:
+    seals = {str(path): fault for path, fault in by_path.items() if fault}
+    figures: dict[str, Any] = {"rendered": len(files), "intact": len(files) - len(seals)}
+    figures |= {"reproduced": again, "locked": locked}
+    figures["faults"] = [{"file": path, "fault": fault} for path, fault in (*locked_faults.items(), *seals.items())]
+    figures["not_reproduced"] = [{"file": path, "reason": reason} for path, reason in not_reproduced.items()]
+    print(json.dumps(figures, indent=2) if as_json else _describe(figures))
+    if figures["faults"]:
         raise typer.Exit(1)
 
 
-def _show(figures: dict[str, Any]) -> None:
-    for one in figures["not_reproduced"]:
-        print(f"{one['file']}: intact by its seal, but cannot be reproduced here: {one['reason']}")
-    for one in figures["faults"]:
-        print(f"{one['file']}: {one['fault']}")
-    print(
+def _describe(figures: dict[str, Any]) -> str:
+    impossible = "intact by its seal, but cannot be reproduced here"
+    lines = [f"{one['file']}: {impossible}: {one['reason']}" for one in figures["not_reproduced"]]
+    lines += [f"{one['file']}: {one['fault']}" for one in figures["faults"]]
+    lines.append(
         f"{figures['intact']} of {figures['rendered']} rendered files are intact, {figures['reproduced']} of them "
         f"reproduced; {figures['locked']} files match the lock files"
     )
+    return "\n".join(lines)
 
 
 def _make_again(files: list[Media], model: Path | None, by_path: dict[Path, str]) -> tuple[int, dict[str, str]]:

@@ -195,7 +195,10 @@ def read_media(path: Path) -> Media:
     """Read a rendered file. Raises UserError if it does not exist, or has a type that this project does not write."""
     kind = path.suffix.lower()
     if path.is_dir():
-        raise UserError(f"{path}: is a folder; name one of the files in it, {', '.join(SEALED_ENDINGS)}")
+        inside = sorted(file.name for file in path.iterdir() if file.suffix.lower() in SEALED_ENDINGS)
+        named = f"name one of the files in it, such as {inside[0]}" if inside else ""
+        absent = f"it has no {', '.join(SEALED_ENDINGS)} in it; name such a file"
+        raise UserError(f"{path}: is a folder; {named or absent}")
     if kind not in SEALED_ENDINGS and path.exists():
         raise UserError(f"{path}: is not a type of file that is rendered here; those are {', '.join(SEALED_ENDINGS)}")
     try:

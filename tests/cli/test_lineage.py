@@ -63,6 +63,15 @@ def test_a_model_is_found_whose_branch_was_merged_and_its_lock_was_not_taken(tmp
     assert {digests["data/model"] for digests, _ in list_locked_models(tmp_path)} == {"aa.dir", "bb.dir", "cc.dir"}
 
 
+def test_of_a_folder_a_file_is_named_if_it_has_one(tmp_path):
+    with pytest.raises(UserError, match=r"is a folder; it has no \.png, .* in it; name such a file$"):
+        read_media(tmp_path)
+    (tmp_path / "grid.gif").touch()
+    (tmp_path / "report.json").touch()
+    with pytest.raises(UserError, match=r"is a folder; name one of the files in it, such as grid\.gif$"):
+        read_media(tmp_path)
+
+
 @pytest.mark.parametrize("facts", [{"model": 5}, {"made_by": ["a"], "code": "b"}, {"code": {"a": 1}}])
 def test_facts_of_a_stranger_that_nothing_here_writes_end_in_no_fault(tmp_path, monkeypatch, facts):
     monkeypatch.chdir(tmp_path)

@@ -9,7 +9,7 @@ import pytest
 from training_sets import write_project
 
 from pipeline.cli.train import train
-from pipeline.errors import UserError
+from pipeline.errors import UserError, catch_fault
 from pipeline.training.loop import Trainer
 
 EVERY, STEPS = 4, 2
@@ -32,6 +32,18 @@ def test_a_number_of_steps_without_a_profile_is_refused_and_trains_nothing(monke
     monkeypatch.setattr("os.execv", lambda *_: pytest.fail("a whole training was started"))
     with pytest.raises(UserError, match=r"^--steps: only a profile has a number of steps; add --profile, or set"):
         train(steps=100)
+
+
+@pytest.mark.parametrize("name", ["runs", "runs/profile"])
+def test_a_profile_that_cannot_be_written_is_told_before_any_step(project, monkeypatch, name):
+    monkeypatch.setattr("pipeline.cli.train._trace", lambda *_: pytest.fail("steps were taken"))
+    (project / name).parent.mkdir(exist_ok=True)
+    (project / name).write_text("in the way")
+    message, code = catch_fault(lambda: train(profile=True))
+    assert (message, code) == (
+        "runs/profile: a file where a folder is needed, or a folder where a file is; name another place",
+        1,
+    )
 
 
 @pytest.mark.slow

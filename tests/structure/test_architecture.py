@@ -113,7 +113,7 @@ DOORS = {
     "transformers": ("pipeline/pretrained/networks.py",),
     "vl_convert": ("pipeline/cli/prepare.py", "pipeline/cli/sweep_report.py"),
 }
-IMPORTERS = {"pipeline.cli", "pipeline.extensions"}  # import the command that is called; what params refer to
+IMPORTERS = {"pipeline.cli.commands", "pipeline.extensions"}  # import the command that is called; what params refer to
 PICKLERS = {"cloudpickle", "dill", "joblib", "marshal", "pickle", "shelve"}
 OF_OUR_CODE = {"AttributeError", "IndexError", "KeyError", "LookupError", "StopIteration", "TypeError"}
 FILE_LINES, FUNCTION_LINES = 400, 40
