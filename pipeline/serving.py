@@ -142,6 +142,10 @@ class ClipRenderer:
         except UserError as error:
             raise Refused(400, first_line(error)) from None
 
+    def close(self) -> None:
+        """Wait until the clips that are being drawn are finished; no others are begun."""
+        self._turn.acquire()
+
     def render(self, request: ClipsRequest, ending: str) -> bytes:
         """The clips as a file with this suffix. Raises Refused if they cannot be rendered, or the queue is full."""
         if ending not in EXPORT_ENDINGS:
@@ -248,6 +252,8 @@ class Handler(BaseHTTPRequestHandler):
                 ending = address.path.removeprefix("/clips")
                 clips = self.server.renderer.render(_parse_request(address.query), ending)
                 self._answer(200, MEDIA_TYPES[ending], clips)
+            elif address.path == "/favicon.ico":  # browsers ask for it, and would log its absence as an error
+                self._answer(204, TEXT, b"")
             else:
                 raise Refused(404, "there are /, /generate, /clips.gif, /clips.png, /clips.mp4 and /clips.npz")
         except Refused as refused:

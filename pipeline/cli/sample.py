@@ -190,4 +190,5 @@ def serve(
         try:
             server.serve_forever()
         except KeyboardInterrupt:
+            renderer.close()  # to end while torch computes aborts the process
             print("stopped")

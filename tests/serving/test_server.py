@@ -5,6 +5,7 @@ import io
 import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
 from urllib.parse import urlencode
 
 import numpy as np
@@ -199,3 +200,27 @@ def test_a_port_in_use_and_an_address_of_others_are_told(server, model, tmp_path
         Server("ä..b", 0, ClipRenderer(model), tmp_path)
     with pytest.raises(UserError, match=r"--host is empty; give 127\.0\.0\.1 for this machine"):  # as "$UNSET"
         Server("", 0, ClipRenderer(model), tmp_path)
+
+
+def test_a_server_that_stops_finishes_the_clips_in_progress_and_begins_no_others(model):
+    renderer, begun, drawn = ClipRenderer(model, patience=0.1), threading.Event(), []
+    draw = renderer._draw
+
+    def draw_slowly(*given):
+        begun.set()
+        drawn.append(draw(*given))
+        return drawn[0]
+
+    renderer._draw = draw_slowly
+    with start(renderer, Path("absent")) as server, ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(ask, server, clips(n=4))
+        assert begun.wait(60)
+        renderer.close()
+        assert len(drawn) == 1
+        assert answer.result()[::2] == (200, drawn[0])
+        assert ask(server, clips())[0] == 503
+        server.shutdown()
+
+
+def test_browsers_that_ask_for_an_icon_get_no_error(server):
+    assert ask(server, "/favicon.ico")[::2] == (204, b"")
