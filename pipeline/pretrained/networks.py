@@ -15,11 +15,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from safetensors import SafetensorError
 from torch import Tensor
 
 from pipeline.errors import UserError, describe_fault, first_line, name_install
 from pipeline.files import digest_file, digest_value, read_json
+from pipeline.pretrained.weights import list_faults, refuse_quantised
 from pipeline.records import Frames
 
 BATCH_CLIPS = 4  # clips per pass: 16 frames of 224x224 take tens of megabytes in every layer
@@ -167,7 +167,8 @@ def _open_network(folder: Path, kind: "NetworkName", name: str, device: torch.de
             output_loading_info=True,
             ignore_mismatched_sizes=True,
         )
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        refuse_quantised(folder)
+    except list_faults() as error:
         raise UserError(f"{folder}: not the {name} that its config.json describes ({describe_fault(error)})") from None
     # The library would initialise these randomly.
     if lacking := sorted({*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])}):

@@ -188,6 +188,27 @@ def test_damaged_or_absent_weights_are_named(weights, tmp_path, data):
         VJEPA2(folder, CPU)
 
 
+@pytest.mark.parametrize("kind", [torch.int8, torch.float8_e4m3fn])
+def test_quantised_weights_are_no_values(weights, tmp_path, kind):
+    folder = copy_of(weights, "videomae", tmp_path)
+    whole = {name: value.to(kind) for name, value in load_file(weights / "videomae/model.safetensors").items()}
+    save_file(whole, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(UserError, match=r"model\.safetensors: \S+ is quantised \((I8|F8_E4M3)\); fetch the weights in"):
+        VideoMAE(folder, CPU)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"num_attention_heads": 0}, {"hidden_size": "16"}, {"num_frames": -4}, {"tubelet_size": 0}, {"image_size": None}],
+)
+def test_a_config_of_impossible_values_is_named(weights, tmp_path, change):
+    folder = copy_of(weights, "videomae", tmp_path)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | change))
+    with pytest.raises(UserError, match=r"videomae: not the VideoMAE that its config\.json describes \("):
+        VideoMAE(folder, CPU)
+
+
 def test_pickled_weights_are_never_read(weights, tmp_path):
     folder = copy_of(weights, "vjepa2", tmp_path)
     torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
