@@ -70,10 +70,10 @@ class ImageDecoder(nn.Module):
         self.channels = widths[0]
         self.start = linear(code, widths[0] * self.height * self.width)
         self.stages = nn.ModuleList(ResidualBlock(count, code=code, temporal=False) for count in widths)
-        if dense:  # without a block, which would cost as much as all others
-            widths.append(TAIL_WIDTH)
         self.narrow = nn.ModuleList(conv(a, b, (1, 1, 1)) for a, b in itertools.pairwise(widths))
         self.last = conv(widths[-1], channels, (1, 3, 3), scale=0.5, rectified=True)
+        self.to_detail = conv(widths[-1], TAIL_WIDTH, (1, 1, 1)) if dense else None
+        self.detail = conv(TAIL_WIDTH, channels, (1, 3, 3), scale=0.0, rectified=True) if dense else None
 
     def forward(self, code: Tensor) -> Tensor:
         x = self.start(code).view(-1, 1, self.height, self.width, self.channels).permute(0, 4, 1, 2, 3)  # [B,C,1,h,w]
@@ -81,8 +81,10 @@ class ImageDecoder(nn.Module):
             x = stage(x, code[:, None])
             if index < len(self.narrow):
                 x = enlarge(self.narrow[index](x))
-        image: Tensor = self.last(rectify(x)).squeeze(2)
-        return image
+        image: Tensor = self.last(rectify(x))
+        if self.to_detail is not None and self.detail is not None:
+            image = enlarge(image) + self.detail(rectify(enlarge(self.to_detail(x))))
+        return image.squeeze(2)
 
 
 def enlarge(x: Tensor) -> Tensor:
