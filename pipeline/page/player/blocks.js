@@ -53,14 +53,14 @@ function countParts(weights, name) {
   return count;
 }
 
-// Blocks, and between each two a narrower map with twice the sides, perhaps also after the last: codes -> a map with `sides`.
+// Blocks, and between each two a narrower map with twice the sides: codes -> a map with the sides of the last.
 function growMap(weights, name, codes, sides, { block = residualBlock, grow = enlarge, after = (x) => x } = {}) {
-  const [blocks, doublings] = [countParts(weights, `${name}.stages`), countParts(weights, `${name}.narrow`)];
+  const doublings = countParts(weights, `${name}.narrow`);
   const [height, width] = sides.map((side) => side >> doublings);
   const drawn = linear(weights, `${name}.start`, codes);
   const frames = codes.length / weights[`${name}.start.weight`].shape[0];
   let x = makeMap(frames, height, width, drawn.length / (frames * height * width), drawn);
-  for (let stage = 0; stage < blocks; stage++) {
+  for (let stage = 0; stage <= doublings; stage++) {
     x = after(block(weights, `${name}.stages.${stage}`, x, codes), stage);
     if (stage < doublings) x = grow(convolve(weights, `${name}.narrow.${stage}`, x));
   }

@@ -7,7 +7,6 @@ const LIMIT = [1.5, 1.5, 0.7, 0.7]; // soft bounds on a pose
 const MAX_OBJECT_SHRINKING = 0.1; // the bound on how far the log scale of an object layer may fall below 0
 const FADE_WIDTH = 0.2; // over which object layers fade to transparent
 const [OBJECT_ALPHA_BIAS, OTHER_ALPHA_BIAS] = [1, 3]; // subtracted from the logit of a layer's alpha
-const LAYER_DENSITY = 2; // pixels of a layer in one of the frame, along each side
 const CANVAS_SCALE = 2; // sides of a background under a moving camera, relative to the frame's
 const FLOW_KNOTS = 4; // a flow is interpolated from a grid of this many values on each side
 const FLOW_RATE = 0.1; // learning rate of a flow relative to that of the weights
@@ -15,15 +14,15 @@ const FLOW_RATE = 0.1; // learning rate of a flow relative to that of the weight
 // Noise and the vectors of a caption -> a map of frames, about -1 to 1.
 function drawResidual(model, z, { whole, objects = whole, actions = whole }) {
   const { weights, generator: params, clip } = model;
-  const layerSides = [LAYER_DENSITY * clip.height, LAYER_DENSITY * clip.width];
+  const sides = [clip.height, clip.width];
   const content = z.subarray(0, params.content_width);
   const knots = z.subarray(params.content_width);
   const codes = encodeSteps(weights, join(content, actions), knots, clip.frames);
   const objectCode = activate(linear(weights, "generator.object_code", join(content, objects)));
-  const layers = splitLayers(decodeImage(weights, "generator.object_layers", objectCode, layerSides), OBJECT_ALPHA_BIAS, params.object_extent);
+  const layers = splitLayers(decodeImage(weights, "generator.object_layers", objectCode, sides), OBJECT_ALPHA_BIAS, params.object_extent);
   if (weights["generator.other_layers.start.weight"]) {
     const otherCode = activate(linear(weights, "generator.other_code", join(content, actions)));
-    layers.push(...splitLayers(decodeImage(weights, "generator.other_layers", otherCode, layerSides), OTHER_ALPHA_BIAS));
+    layers.push(...splitLayers(decodeImage(weights, "generator.other_layers", otherCode, sides), OTHER_ALPHA_BIAS));
   }
   const backgroundCode = activate(linear(weights, "generator.background_code", content));
   const frames = drawBackground(weights, params, clip, backgroundCode, codes);
@@ -51,8 +50,13 @@ function encodeSteps(weights, still, knots, steps) {
   return activate(linear(weights, "generator.step_encoder.third", activate(second)));
 }
 
+// An image, or one of twice the sides: details are added to it.
 function decodeImage(weights, name, code, sides) {
-  return convolve(weights, `${name}.last`, growMap(weights, name, code, sides), { rectified: true });
+  const grown = growMap(weights, name, code, sides);
+  const image = convolve(weights, `${name}.last`, grown, { rectified: true });
+  if (!weights[`${name}.detail.weight`]) return image;
+  const finer = enlarge(convolve(weights, `${name}.to_detail`, grown));
+  return convolve(weights, `${name}.detail`, finer, { rectified: true, added: enlarge(image) });
 }
 
 // An image of 4 channels for each layer -> RGBA layers with premultiplied alpha, so that colours of transparent pixels do
