@@ -22,5 +22,4 @@ class Scaled(nn.Module):
 def test_slopes_of_a_linear_generator_are_its_noise_and_clamped_pixels_have_none():
     z = torch.tensor([[0.3, -0.4, 1.2, 9.0]])
     slopes = measure_slopes(Scaled(), z, torch.ones(1, 1))
-    assert list(slopes) == ["weight"]
-    assert slopes["weight"] == pytest.approx([0.09, 0.16, 1.44, 0])
+    assert slopes == {"weight": pytest.approx(((0.09 + 0.16 + 1.44) / 4) ** 0.5)}

@@ -3,8 +3,8 @@
 const GENERATORS = { residual: drawResidual, convgru: drawConvGru, unet: drawUNet };
 
 // The description that pipeline/page/widgets.py writes, and the weights as text -> a model to draw with.
-function readModel(description, text) {
-  return { ...description, weights: readWeights(text) };
+async function readModel(description, text) {
+  return { ...description, weights: await readWeights(text) };
 }
 
 // A clip of a scene -> bytes in the order frame, row, column, colour. A scene has `ids`, `seed`, and where it lies on the
