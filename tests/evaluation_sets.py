@@ -11,7 +11,7 @@ from settings import changed
 from training_sets import tiny_clips, tiny_params, write_data
 
 from pipeline.data.dataset import DataFolders, Dataset
-from pipeline.evaluation import metric, two_sample
+from pipeline.evaluation import distances, metric
 from pipeline.params import EvaluateParams, JudgeParams, Params
 from pipeline.records import Clip, Frames, Split
 from stages.train_judge import train_judge
@@ -63,6 +63,6 @@ def tiny() -> Params:
 def shorten_evaluations() -> Iterator[None]:
     """For tests that ask neither how well clips are told apart nor how wide intervals are, which takes most time."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(two_sample, "STEPS", 10)
+        patch.setattr(distances, "STEPS", 10)
         patch.setattr(metric, "HALVES", 4)
         yield

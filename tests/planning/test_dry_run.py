@@ -70,8 +70,9 @@ def test_weights_and_momenta_are_counted_by_hand():
     nets = build_task_networks(task)
     trained = sum(p.numel() for model in (nets.generator, nets.discriminator) for p in model.parameters())
     averaged = sum(p.numel() for p in nets.average.parameters())
+    buffers = sum(b.numel() for model in (nets.generator, nets.discriminator, nets.average) for b in model.buffers())
     assert sum(count_parameters(task).values()) == trained
-    assert needs.weights == pytest.approx(4 * (trained + averaged), rel=0.01)  # and a few buffers
+    assert needs.weights == pytest.approx(4 * (trained + averaged + buffers), rel=0.01)
     assert needs.optimiser == pytest.approx(8 * trained, rel=0.01)  # and a counter of steps for each tensor
 
 

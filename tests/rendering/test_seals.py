@@ -117,7 +117,7 @@ def test_what_is_not_there_a_folder_and_another_kind_are_told_apart(tmp_path):
     (tmp_path / "notes").write_bytes(b"x")
     for name, told in {
         "away": "no such file",
-        ".": "is a folder; name one of the files",
+        ".": r"is a folder; it has no \.png, .* in it; name such a file",
         "notes": "is not a type of",
     }.items():
         with pytest.raises(UserError, match=told):
