@@ -13,6 +13,7 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
+from pipeline.cli.commands import JsonOption
 from pipeline.cli.printing import cell, open_console, print_table
 from pipeline.errors import UserError
 
@@ -49,7 +50,7 @@ def blindtest(
     evaluation: Annotated[
         Path, typer.Option(help="evaluation whose two-sample tests are shown for comparison")
     ] = EVALUATION,
-    as_json: Annotated[bool, typer.Option("--json", help="print the result as JSON")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Show how often people recognise the real clip of a pair, with 95 % intervals.
 

@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 
 from pipeline.cli.clip_trace import describe_trace, trace_clip
+from pipeline.cli.commands import JsonOption
 from pipeline.cli.printing import open_console, print_table
 from pipeline.duplicates import NEAR, NearPair, count_leaks, describe_leaks, find_leaks
 from pipeline.errors import UserError
@@ -33,8 +34,6 @@ FLAT = 4.0  # standard deviation of all pixels; below it a clip is uniform
 
 MAX_LINES = 20  # of objects; --json has all
 MAX_PAIRS = 20  # of near-duplicates: the nearest ones
-
-JsonOption = Annotated[bool, typer.Option("--json", help="print the result as JSON")]
 
 app = typer.Typer(
     no_args_is_help=True,

@@ -43,6 +43,8 @@ SHARED = {
     "sign": "verify",
 }
 
+JsonOption = Annotated[bool, typer.Option("--json", help="print the result as JSON")]  # of every command that has it
+
 
 class Commands(TyperGroup):
     """Lists the commands without importing their modules."""

@@ -18,12 +18,13 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, files, version
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import typer
 from rich.console import Console
 from rich.text import Text
 
+from pipeline.cli.commands import JsonOption
 from pipeline.cli.prepare import TEMPLATE, find_remote, find_remote_fault
 from pipeline.compute.isolation import find_missing
 from pipeline.compute.sandbox import describe_missing
@@ -68,7 +69,7 @@ class Finding:
     text: str
 
 
-def doctor(as_json: Annotated[bool, typer.Option("--json", help="print the result as JSON")] = False) -> None:
+def doctor(as_json: JsonOption = False) -> None:
     """Check what the pipeline needs here; exit code 1 if something would make it fail.
 
     Example: t2v doctor

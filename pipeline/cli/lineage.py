@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 import yaml
 
+from pipeline.cli.commands import JsonOption
 from pipeline.errors import UserError, suggest_name
 from pipeline.files import digest_file, digest_value, read_json_object, read_product
 from pipeline.provenance.locks import (
@@ -37,7 +38,7 @@ def lineage(
     model: Annotated[
         Path | None, typer.Option(help="folder of the model that made the file [default: searched for]")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="print the result as JSON")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Show the origin of a file or a metric: model, params, digests of data and code, machine, and stages.
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pipeline.cli.commands import JsonOption
 from pipeline.cli.printing import cell, open_console, print_table
 from pipeline.errors import UserError, spell_count
 from pipeline.files import read_product
@@ -32,7 +33,7 @@ FETCHED = ("labels", "captions", "model", "judge", "evaluation", "samples")  # s
 def compare(
     a: Annotated[str, typer.Argument(help=EVALUATIONS)],
     b: Annotated[str, typer.Argument(help=EVALUATIONS)],
-    as_json: Annotated[bool, typer.Option("--json", help="print the result as JSON")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Compare two evaluations, metric by metric.
 

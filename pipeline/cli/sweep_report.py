@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pipeline.cli.commands import JsonOption
 from pipeline.cli.printing import open_console, print_table
 from pipeline.errors import UserError, suggest_name
 from pipeline.files import atomic_write
@@ -61,7 +62,7 @@ def report(
     fidelity: Annotated[str, typer.Option(help="fidelity metric of the trade-off, larger is better")] = TRADED[0],
     diversity: Annotated[str, typer.Option(help="diversity metric of the trade-off, larger is better")] = TRADED[1],
     out: Annotated[Path | None, typer.Option(help="plot curves and the trade-off to this .svg or .png file")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="print the result as JSON")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Show which points of a sweep differ significantly.
 

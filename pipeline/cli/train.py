@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from pipeline.cli.commands import JsonOption
 from pipeline.cli.printing import open_console, print_table
 from pipeline.cli.recipe import complete_recipe, load_recipe
 from pipeline.errors import UserError, naming, spell_count
@@ -45,7 +46,7 @@ def plan(
     seconds: Annotated[
         float, typer.Option(min=0, max=LONGEST, help="approximate time for measuring steps; 0: as few as possible")
     ] = 20.0,
-    as_json: Annotated[bool, typer.Option("--json", help="print the result as JSON")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Predict the memory, FLOPs and hours of a training, and the largest batch that fits.
 

@@ -24,6 +24,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 import typer
 import yaml
 
+from pipeline.cli.commands import JsonOption
 from pipeline.cli.sample import MADE_BY, MAX_FPS, MAX_GUIDANCE, MAX_SCALE, MAX_SEED, MAX_STEPS, sample
 from pipeline.errors import UserError, catch_fault, naming
 from pipeline.extensions import list_references
@@ -71,9 +72,6 @@ class Outcome:
     @property
     def is_equal(self) -> bool:
         return self.state in ("equal", "equal pixels")
-
-
-JsonOption = Annotated[bool, typer.Option("--json", help="print the result as JSON")]
 
 
 def reproduce(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pipeline.cli.commands import JsonOption
 from pipeline.cli.printing import open_console, print_table
 from pipeline.errors import UserError, describe_fault
 from pipeline.files import read_json
@@ -37,7 +38,7 @@ def near(
     captions: Annotated[Path, typer.Option(help="folder written by `tokenize`")] = Path("data/captions"),
     model: Annotated[Path, typer.Option(help="folder written by `train`")] = Path("data/model"),
     count: Annotated[int, typer.Option(min=1, help="number of objects")] = 10,
-    as_json: Annotated[bool, typer.Option("--json", help="print the result as JSON")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """List the objects of the training clips, nearest first, with cosine and number of clips.
 
