@@ -144,19 +144,14 @@ def test_a_stage_killed_ten_times_ends_with_the_same_bytes(many, tmp_path, root,
 
 
 def test_an_equal_run_waits_for_the_first_one(dataset, undisturbed, tmp_path, capfd):
-    results = {}
-
     def run(number):
         out = tmp_path / f"out-{number}"
         transcode_clips(dataset / "labels", dataset / "videos", out, SHAPE, OPTIONS, by(1), tmp_path / "states")
-        results[number] = contents(out)
+        return contents(out)
 
-    threads = [threading.Thread(target=run, args=(number,)) for number in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    assert results == {0: undisturbed, 1: undisturbed}
+    with ThreadPoolExecutor(2) as threads:
+        results = [*threads.map(run, range(2))]  # raises their errors
+    assert results == [undisturbed, undisturbed]
     assert "an identical run is in progress; waiting for its end" in capfd.readouterr().err
 
 
