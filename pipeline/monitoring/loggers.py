@@ -16,13 +16,14 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from tensorboard.compat.proto.summary_pb2 import Summary
-from torch.utils.tensorboard import SummaryWriter
+from torch.utils.tensorboard.summary import text
 
 from pipeline.data.dataset import TrainingSplit, to_frames
 from pipeline.data.sampler import draw_noise
-from pipeline.errors import UserError, name_install
+from pipeline.errors import UserError, first_line, name_install, naming
 from pipeline.files import atomic_write
 from pipeline.models.networks import TextToVideo
+from pipeline.monitoring.event_file import EventFile
 from pipeline.monitoring.throughput import CostLogger, ThroughputMeter
 from pipeline.params import LoggingParams, TrainParams
 from pipeline.records import Clip, Frames
@@ -31,6 +32,8 @@ from pipeline.training.history import MetricRow, Values
 FRAME_MILLISECONDS = 125
 
 SAMPLES = 8  # clips side by side
+LIVE = "dvclive"  # the folder
+STEP = "clips"  # the step of a row, no value
 SHOWN = ("loss/", "logits/", "penalty/", "error/", "val/")  # begin the names of the values in the terminal
 
 
@@ -49,48 +52,55 @@ class TensorBoardLogger:
     """Event files in `folder`; what a stopped run wrote there after `clips_seen` is hidden."""
 
     def __init__(self, folder: Path, clips_seen: int) -> None:
-        self._writer = SummaryWriter(str(folder), purge_step=clips_seen + 1)
+        self._file = EventFile(folder, clips_seen + 1)
 
     def log_scalars(self, clips_seen: int, values: Mapping[str, float]) -> None:
-        for name, value in values.items():
-            self._writer.add_scalar(name, value, clips_seen)
+        shown = (Summary.Value(tag=name, simple_value=value) for name, value in values.items() if name != STEP)
+        self._file.write(clips_seen, Summary(value=shown))
 
     def log_clips(self, clips_seen: int, clips: Frames, captions: Sequence[str]) -> None:
         """Log an animated image, with the captions from left to right as text."""
         count, _, height, width, _ = clips.shape
         image = Summary.Image(height=height, width=count * width, colorspace=3, encoded_image_string=_encode_gif(clips))
-        summary = Summary(value=[Summary.Value(tag="samples", image=image)])
-        self._writer._get_file_writer().add_summary(summary, clips_seen)  # type: ignore[no-untyped-call]
-        self._writer.add_text("captions of the samples", "\n\n".join(captions), clips_seen)
+        self._file.write(clips_seen, Summary(value=[Summary.Value(tag="samples", image=image)]))
+        self._file.write(clips_seen, text("captions of the samples", "\n\n".join(captions)))  # type: ignore[no-untyped-call]
 
     def close(self) -> None:
-        self._writer.close()
+        pass
 
 
 class DvcLiveLogger:
     """DVCLive files in `dvclive/`, which git ignores, rewritten from the history of the run so far.
 
     Saves no experiment and writes no dvc.yaml or report, which would change tracked files. Raises UserError if the
-    package is not installed.
+    package is not installed, or refuses the git repository, as it does one without a commit.
     """
 
     def __init__(self, history: Sequence[Mapping[str, float]]) -> None:
         try:
             from dvclive import Live
+            from scmrepo.exceptions import SCMError
         except ImportError:
             raise UserError(
                 f"logging.dvclive: DVCLive is not installed; {name_install('dvclive')}, or set it to false"
             ) from None
-        self._live = Live("dvclive", save_dvc_exp=False, dvcyaml=None)
+        try:
+            self._live = Live(LIVE, save_dvc_exp=False, dvcyaml=None)
+        except SCMError as error:
+            raise UserError(
+                f"logging.dvclive: DVCLive cannot read the last commit ({first_line(error)}); commit the project, or "
+                "set it to false"
+            ) from None
         for row in history:
-            self.log_scalars(int(row["clips"]), row)
+            self.log_scalars(int(row[STEP]), row)
 
     def log_scalars(self, clips_seen: int, values: Mapping[str, float]) -> None:
         self._live.step = clips_seen
-        for name, value in values.items():
-            if name != "clips":
-                self._live.log_metric(name, value)
-        self._live.sync()
+        with naming(Path(LIVE)):
+            for name, value in values.items():
+                if name != STEP:
+                    self._live.log_metric(name, value)
+            self._live.sync()
 
     def log_clips(self, clips_seen: int, clips: Frames, captions: Sequence[str]) -> None:
         """Does nothing: DVCLive would keep one frame of an animated image."""

@@ -2,8 +2,14 @@
 
 import csv
 import json
+import resource
+import shutil
+import signal
+import subprocess
 import sys
+import threading
 import time
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -81,6 +87,54 @@ def test_tensorboard_shows_what_a_resumed_run_went_on_from_and_not_what_it_repea
     assert [event.step for event in events.Images("samples")] == [8]
 
 
+def test_tensorboard_has_every_value_but_the_step_as_soon_as_it_is_logged(tmp_path):
+    before = threading.active_count()
+    (logger,) = open_loggers(logging(tensorboard=True), tmp_path, 0, [])
+    report(logger, rows(2))
+    logger.log_clips(16, CLIPS, CAPTIONS)
+    events = EventAccumulator(str(tmp_path)).Reload()
+    assert sorted(events.Tags()["scalars"]) == ["loss/generator", "val/discrepancy"]
+    assert [(event.step, event.value) for event in events.Scalars("val/discrepancy")] == [(8, 1.0), (16, 0.0)]
+    (picture,) = events.Images("samples")
+    assert (picture.step, picture.width, picture.height) == (16, 48, 16)
+    (told,) = events.Tensors("captions of the samples/text_summary")
+    assert told.tensor_proto.string_val == ["\n\n".join(CAPTIONS).encode()]
+    assert threading.active_count() == before
+
+
+def test_values_after_the_folder_was_removed_are_kept(tmp_path):
+    (logger,) = open_loggers(logging(tensorboard=True), tmp_path / "run", 0, [])
+    report(logger, rows(1))
+    shutil.rmtree(tmp_path / "run")
+    report(logger, rows(2)[1:])
+    events = EventAccumulator(str(tmp_path / "run")).Reload()
+    assert [event.step for event in events.Scalars("loss/generator")] == [16]
+
+
+@contextmanager
+def full_disk():
+    """A limit on the size of files stands for it."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, before)
+
+
+@pytest.mark.parametrize("kind", ["tensorboard", "dvclive"])
+def test_on_a_full_disk_the_error_names_where_it_wrote_and_comes_at_once(tmp_path, monkeypatch, kind):
+    if kind == "dvclive":
+        pytest.importorskip("dvclive", reason="DVCLive is an extra: pip install -c constraints.txt -e '.[dvclive]'")
+    monkeypatch.chdir(tmp_path)
+    (logger,) = open_loggers(logging(**{kind: True}), tmp_path / "run", 0, [])
+    with full_disk(), pytest.raises(OSError, match="too large") as caught:
+        report(logger, rows(1))
+    assert {"tensorboard": "events.out", "dvclive": "dvclive"}[kind] in str(caught.value.filename)
+
+
 @pytest.fixture
 def live(tmp_path, monkeypatch):
     """DVCLive in an empty folder that is no project."""
@@ -104,6 +158,13 @@ def test_dvclive_holds_every_row_once_also_after_a_run_was_resumed(live):
         "step": 24,
     }
     assert sorted(path.name for path in live.iterdir()) == ["metrics.json", "plots"]
+
+
+def test_dvclive_in_a_repository_without_a_commit_is_refused_with_the_way_out(live):
+    for command in (["git", "init", "-q"], [sys.executable, "-m", "dvc", "init", "-q"]):
+        subprocess.run(command, cwd=live.parent, check=True)
+    with pytest.raises(UserError, match=r"logging\.dvclive: .* commit the project, or set it to false"):
+        open_loggers(logging(dvclive=True), live.parent, 0, [])
 
 
 def test_without_its_package_dvclive_is_refused_with_the_way_out(tmp_path, monkeypatch):
