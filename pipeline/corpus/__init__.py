@@ -186,6 +186,11 @@ def find_split(name: str) -> OfficialSplit | None:
     return splits.pop() if len(splits) == 1 else None
 
 
+def names_splits(name: str) -> bool:
+    """Whether words of a name are splits, also several: `train_val`, `trainval`."""
+    return any(parse_split(word) or word.lower() == "trainval" for word in BETWEEN_WORDS.split(name))
+
+
 def match_split_folders(folders: Collection[str]) -> dict[str, OfficialSplit]:
     """Folder -> official split, if every folder is named as one; else empty, since they are classes.
 

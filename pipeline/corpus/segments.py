@@ -14,7 +14,8 @@ from pipeline.corpus import WHOLE, Segment, as_text
 from pipeline.letters import CAMEL_CASE
 from pipeline.params import DatasetParams, SegmentParams
 
-CLOCK = re.compile(r"(?:(\d+):)?(\d+):(\d+(?:[.,]\d+)?)\Z")  # hours, minutes, seconds
+# hours, minutes, seconds; pandas writes a difference of times as `0 days 00:00:01.5`
+CLOCK = re.compile(r"(?:(?:(\d+) days? )?(\d+):)?(\d+):(\d+(?:[.,]\d+)?)\Z")
 NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,2})?\Z")
 COMMA = re.compile(r"[+-]?\d+,\d+\Z")  # the decimal sign of most of Europe
 THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}\Z")  # ambiguous: the comma may separate thousands
@@ -74,8 +75,9 @@ def parse_time(value: Any, options: SegmentParams, *, end: bool) -> float | None
             return None
         raise BadSegment(f"{str(value)[:40]!r} is not a time")
     if found := CLOCK.match(text):
-        hours, minutes, seconds = found.groups()
-        return float(Fraction(int(hours or 0) * 3600 + int(minutes) * 60) + Fraction(seconds.replace(",", ".")))
+        days, hours, minutes, seconds = found.groups()
+        whole = (int(days or 0) * 24 + int(hours or 0)) * 3600 + int(minutes) * 60
+        return float(whole + Fraction(seconds.replace(",", ".")))
     if found := TIMECODE.match(text):
         return _read_timecode(found, options)
     if found := UNITS.match(text):

@@ -184,6 +184,27 @@ def place_foreign_paths(rows: Sequence[LabelRow], videos: Path) -> list[LabelRow
     return [_move(row, moved[row.video]) if row.video in moved else row for row in rows] if moved else list(rows)
 
 
+def search_below(rows: Sequence[LabelRow], videos: Path, index: VideoIndex) -> list[LabelRow]:
+    """The rows with paths to be searched for in all folders, if no video is where its path leads; this is printed.
+
+    mmaction2's lists name `abseiling/a.mp4`, which is in `videos_train` or `videos_val`.
+    """
+    paths = [row.video for row in rows if row.video and not row.video.startswith(ANYWHERE)]
+    sample = list(islice(dict.fromkeys(paths), TESTED))
+    if not sample or any(os.path.lexists(videos / path) for path in sample):
+        return list(rows)
+    found = {path: index.list_candidates(path) for path in sample}
+    whole = any(split_ending(one)[0] == split_ending(path)[0] for path, listed in found.items() for one in listed)
+    below = [path for path, listed in found.items() if len(listed) == 1]
+    if whole or not below:
+        return list(rows)
+    print(f"filter: videos are searched for in all folders of {videos}: {below[0]} is {found[below[0]][0]}")
+    return [
+        row._replace(video=f"{ANYWHERE}{row.video}") if row.video and not row.video.startswith(ANYWHERE) else row
+        for row in rows
+    ]
+
+
 def _move(row: LabelRow, video: str) -> LabelRow:
     """The row with another path, and with another id if its id was made from the path."""
     before, after = (make_id(path.removeprefix(ANYWHERE)) for path in (row.video, video))

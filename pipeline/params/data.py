@@ -16,11 +16,11 @@ GENERAL_FORMATS = (
 )
 SETS = (  # published datasets with known columns
     "tacos",  # before activitynet, whose columns it has
-    *("activitynet", "ava", "bdd_x", "burst", "charades", "charades_sta", "conversations", "didemo", "diving48"),
-    *("ego4d", "epic_kitchens", "finegym", "hacs", "how2sign", "kinetics", "koala36m", "lsmdc", "miradata"),
-    *("moments", "mpii_md", "ms_asl", "msr_vtt", "msvd", "openvid", "panda70m", "phoenix14t", "qvhighlights"),
-    *("ref_davis", "ref_vos", "sharegpt4video", "tao", "tgif", "thumos14", "vatex", "vggsound"),
-    *("vidstg", "vript", "webvid", "youtube_vis"),
+    *("activitynet", "ava", "babel", "bdd_x", "burst", "charades", "charades_sta", "conversations", "cross_task"),
+    *("didemo", "diving48", "ego4d", "epic_kitchens", "finegym", "hacs", "kinetics", "koala36m", "lsmdc", "miradata"),
+    *("moments", "mpii_md", "msr_vtt", "msvd", "openvid", "panda70m", "qvhighlights", "ref_davis", "ref_vos"),
+    *("sharegpt4video", "tao", "tgif", "thumos14", "vatex", "vggsound", "vidstg", "vript", "webvid", "youtube_vis"),
+    *("autsl", "how2sign", "ms_asl", "openasl", "phoenix14t", "wlasl"),
 )
 FORMAT_NAMES = (*GENERAL_FORMATS, *SETS)
 Loading = Literal["auto", "resident", "streamed"]

@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from pipeline.corpus import LabelRow
+from pipeline.corpus.contained import list_videos
 from pipeline.corpus.groups import compile_group_pattern
 from pipeline.corpus.readers import (
     boris,
@@ -28,7 +29,7 @@ from pipeline.corpus.readers.classes import group_by_origin, label_rows
 from pipeline.corpus.readers.guess import guess_columns
 from pipeline.corpus.readers.known_sets import SETS
 from pipeline.corpus.readers.set_reader import read_set
-from pipeline.corpus.video_names import place_foreign_paths
+from pipeline.corpus.video_names import VideoIndex, place_foreign_paths, search_below
 from pipeline.errors import UserError
 from pipeline.extensions import Signature, resolve
 from pipeline.params import DatasetParams
@@ -38,13 +39,15 @@ from pipeline.params import DatasetParams
 # format.
 Reader = Callable[[Path, DatasetParams], Iterable[LabelRow]]
 
+BY_PATH = ("lists", "ucf101", "hmdb51", "table", "json")  # formats whose labels have paths from some folder of videos
+
 SIGNATURE = Signature("a function (labels: Path, dataset: DatasetParams) -> LabelRows", ("labels", "dataset"))
 
 
 def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
     """All rows, by the reader that `dataset.format` names. Raises UserError if it cannot read the labels."""
-    if dataset.format == "auto":
-        dataset = _settle_format(labels, dataset)
+    detected = dataset.format == "auto"
+    dataset = _settle_format(labels, dataset) if detected else dataset
     rows = resolve(dataset.format, READERS, "dataset.format", SIGNATURE)(labels, dataset)
     found = list(rows) if isinstance(rows, Iterable) else [rows]
     json_files.forget_content()
@@ -57,6 +60,8 @@ def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
     if dataset.format != "folders":  # whose reader applies the pattern itself, with class names
         found = label_rows(found, dataset.path_pattern, {}, "dataset.path_pattern")
     found = place_foreign_paths(found, Path(dataset.videos))
+    if detected and dataset.format in BY_PATH:
+        found = search_below(found, Path(dataset.videos), VideoIndex(list_videos(dataset.videos)))
     if compile_group_pattern(dataset.path_pattern) is None:
         return group_by_origin(found)
     if (

@@ -51,6 +51,9 @@ MAX_NAMES = 8  # of files in a message
 
 Detected = tuple[str, str] | None  # the format, and the reason
 
+BINARY = {".mat": "MATLAB", ".h5": "HDF5", ".hdf5": "HDF5", ".npy": "NumPy", ".npz": "NumPy"}
+BINARY |= dict.fromkeys((".pkl", ".pickle", ".pt", ".pth"), "Python, which can run code,")
+OFFICIAL_LISTS = re.compile(rf"\A{re.escape(lists.UCF_CLASSES)}\Z|_test_split[123]\.txt\Z")  # of UCF-101, HMDB-51
 FRAME_FOLDERS = {"jpegimages", "annotations", "masks", "rawframes", "frames"}  # contain folders of images
 
 
@@ -62,6 +65,7 @@ def detect_format(labels: Path, dataset: DatasetParams) -> tuple[str, str]:
         refuse_lfs_pointer(labels)
     found = _detect_in_folder(labels, dataset) if labels.is_dir() else _detect_file(labels, dataset)
     if not found:
+        _refuse_binary(labels)
         ways = "name it in dataset.format, or write a table (CSV) with a path and a caption in each row"
         raise UserError(f"{labels}: dataset.format auto knows no format that looks like this; {ways}")
     return found
@@ -69,18 +73,16 @@ def detect_format(labels: Path, dataset: DatasetParams) -> tuple[str, str]:
 
 def _detect_in_folder(folder: Path, dataset: DatasetParams) -> Detected:
     names = sorted(path.name for path in folder.iterdir() if path.name[0] != ".")
-    if lists.UCF_CLASSES in names:
-        return "ucf101", f"there is a {lists.UCF_CLASSES}"
-    if hmdb := next((name for name in names if re.search(r"_test_split[123]\.txt\Z", name)), None):
-        return "hmdb51", f"there is a {hmdb}"
+    if official := next(filter(OFFICIAL_LISTS.search, names), None):
+        return "ucf101" if official == lists.UCF_CLASSES else "hmdb51", f"there is a {official}"
     if meta := lerobot.find_meta(folder):
         return (
             "lerobot",
             f"{meta.relative_to(folder) / lerobot.INFO} tells the version and the features of a LeRobot set",
         )
-    official = next((name for pair in something.FILES.values() for name in pair if name in names), None)
-    if official and _detect_json(folder / official)[0] == "something":
-        return "something", f"rows of {official} have an id, a label and a template"
+    own = next((name for pair in something.FILES.values() for name in pair if name in names), None)
+    if own and _detect_json(folder / own)[0] == "something":
+        return "something", f"rows of {own} have an id, a label and a template"
     if why := relations.detect(folder):
         return "vidor", why
     if known := _detect_tool_in_folder(folder) or detect_set(folder):
@@ -185,6 +187,7 @@ def _detect_beside_videos(folder: Path, dataset: DatasetParams) -> Detected:
     if listed := sidecar.find_lists(folder):
         return "sidecar", f"{listed[0].name} and {listed[1].name} go line by line"
     files = list(islice(walk(folder), MAX_FILES))
+    _refuse_official(folder, [path for path, _ in files])
     videos = [file.path for file in files if file.is_video]
     if videos and (naming := find_naming(list(map(str, videos)), dataset))[0]:
         return "folders", f"{naming[1]} finds categories in names such as {videos[0].name}"
@@ -239,6 +242,14 @@ def _refuse_deeper(folder: Path, files: Sequence[PurePosixPath], dataset: Datase
         raise UserError(f"{folder}: {table} has captions and videos; {ways}")
 
 
+def _refuse_official(folder: Path, files: Sequence[PurePosixPath]) -> None:
+    """Raise UserError if official split lists are in a sub-folder: the videos alone would lose these splits."""
+    if found := next((path for path in files if len(path.parts) > 1 and OFFICIAL_LISTS.search(path.name)), None):
+        ways = f"make dataset.labels {folder / found.parent}, and keep dataset.videos"
+        more = "if you want other splits, set dataset.format: folders and keep the lists elsewhere"
+        raise UserError(f"{folder}: {found} is of official split lists; {ways}; {more}")
+
+
 def _refuse_one_folder(folder: Path, videos: Sequence[PurePosixPath]) -> None:
     """Raise UserError if the folders are no classes: there is only one, or they are splits or folders of frames."""
     names = {file.parts[-2] for file in videos}
@@ -250,7 +261,17 @@ def _refuse_one_folder(folder: Path, videos: Sequence[PurePosixPath]) -> None:
         _refuse_unlabelled(folder, f"all videos are in {', '.join(sorted(names))}, which names no classes")
 
 
+def _refuse_binary(labels: Path) -> None:
+    """Raise UserError if there are labels in files that only programs read, as the .mat files of Penn Action."""
+    files = (path for path, _ in islice(walk(labels), MAX_FILES)) if labels.is_dir() else [PurePosixPath(labels)]
+    if found := next((path for path in files if path.suffix.lower() in BINARY), None):
+        what = BINARY[found.suffix.lower()]
+        way = "write what they say into a table (CSV) with a path and a caption in each row, and name it"
+        raise UserError(f"{labels / found}: files of {what} are not read; {way} in dataset.labels")
+
+
 def _refuse_unlabelled(folder: Path, detail: str) -> None:
+    _refuse_binary(folder)
     ways = (
         "name a table with a path and a caption in each row in dataset.labels, or put a .txt with the caption beside "
         "each video; if the name of a folder is the caption of its videos, set dataset.format: folders"

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from pipeline.corpus import SPLIT_NAMES, LabelRow, parse_split
 from pipeline.corpus.groups import keep_groups_whole
 from pipeline.corpus.text_files import read_text_lines
-from pipeline.corpus.video_names import ANYWHERE, split_ending
+from pipeline.corpus.video_names import ANYWHERE, has_video_ending, split_ending
 from pipeline.errors import UserError
 from pipeline.files import read_json
 from pipeline.letters import CAMEL_CASE
@@ -34,6 +34,11 @@ CODED = re.compile(rf"\s*({CODE.pattern})[\s,;:.]+(\S.*?)\.?\s*")
 CAPITALS = re.compile(r"\s*([A-Z][A-Z0-9]{1,5})[\s,;:]+(?=.*[a-z])(\S.*?)\s*")
 LABELLED = re.compile(r"\s*[CG]label:\s*(\d+);.*;\s*(\S[^;]*?)\s*")  # of FineGym
 MESSAGE = re.compile(r'name:\s*"([^"]+)"\s*(?:label_)?id:\s*(\d+)')  # of AVA, a protocol buffer as text
+
+_told: set[Path] = set()  # tables of several languages that have been reported
+ENGLISH = {"en", "eng", "english"}  # column of a table with names in several languages
+
+OTHER_FILE = re.compile(r"\.[A-Za-z]\w{1,4}\Z")  # unless it is a video
 
 LABELS = ("caption", "category")
 
@@ -99,18 +104,30 @@ def _normalise(number: str) -> str:
 
 
 def _read_lines(path: Path) -> list[str]:
-    """The lines. Raises UserError for a table with several names of a class, as of AUTSL: `ClassId,TR,EN`."""
+    """The lines; of a table with several names of a class, `ClassId,TR,EN` of AUTSL, the numbers and English names.
+
+    Raises UserError if it has several names and none is called English.
+    """
     lines = [line for line in read_text_lines(path) if line.strip()]
-    if len(lines) > 2 and len({line.count(",") for line in lines}) == 1 and not NUMBERED.fullmatch(lines[0]):
-        _, *names = lines[0].split(",")
-        if len(names) > 1:
-            raise UserError(f"{path}: has several names for each class, {', '.join(names)}; keep one of these columns")
-    return lines
+    if len(lines) <= 2 or len({line.count(",") for line in lines}) != 1 or NUMBERED.fullmatch(lines[0]):
+        return lines
+    _, *names = lines[0].split(",")
+    if len(names) < 2:
+        return lines
+    english = next((number for number, name in enumerate(names, 1) if name.strip().lower() in ENGLISH), None)
+    if english is None:
+        raise UserError(f"{path}: has several names for each class, {', '.join(names)}; keep one of these columns")
+    if path not in _told:
+        _told.add(path)
+        print(f"filter: {path}: of the names of classes, {', '.join(names)}, those of {names[english - 1]} are used")
+    return [",".join((cells[0], cells[english])) for cells in (line.split(",") for line in lines)]
 
 
 def _list_lines(lines: Sequence[str]) -> Pairs:
     if message := MESSAGE.findall("\n".join(lines)):
         return [(number, name) for name, number in message]
+    if steps := _list_steps(lines):
+        return steps
     for pattern in (LABELLED, CODED, NUMBERED, CAPITALS):
         found = [pattern.fullmatch(line) for line in lines]
         pairs = [(match[1] or match[4], match[2] or match[3]) for match in found if match]
@@ -119,6 +136,15 @@ def _list_lines(lines: Sequence[str]) -> Pairs:
         if all(found) or (all(found[1:]) and len(found) > 2):  # possibly after a header
             return pairs
     return [(str(number), line.strip().strip('"')) for number, line in enumerate(lines)]
+
+
+def _list_steps(lines: Sequence[str]) -> Pairs:
+    """The steps of tasks, `23521.1` and `pour water`, of CrossTask's blocks of a number, a title, a URL, the number of
+    steps and their names; empty for any other lines."""
+    tasks = [[line.strip() for line in lines[index : index + 5]] for index in range(0, len(lines), 5)]
+    if not all(len(task) == 5 and task[3] == str(len(task[4].split(","))) and "://" in task[2] for task in tasks):
+        return []
+    return [(f"{task[0]}.{number}", step) for task in tasks for number, step in enumerate(task[4].split(","), 1)]
 
 
 def _list_json(path: Path) -> Pairs:
@@ -199,12 +225,12 @@ def group_by_origin(rows: Sequence[LabelRow]) -> list[LabelRow]:
     if not rows or any(row.group or row.recording for row in rows):
         return list(rows)
     paths = [row.video or row.id for row in rows]
-    kind = find_kind(paths)
+    kind = find_kind([path for path in paths if has_video_ending(path) or not OTHER_FILE.search(path)])
     if kind is None:
         return list(rows)
     print(f"filter: the videos are called as those of {kind.name}: clips of one source stay in one split")
     found = [kind.pattern.fullmatch(split_ending(path.rpartition("/")[2])[0]) for path in paths]
-    grouped = [row._replace(group=match["group"]) for row, match in zip(rows, found, strict=True) if match]
+    grouped = [row._replace(group=match["group"]) if match else row for row, match in zip(rows, found, strict=True)]
     return keep_groups_whole(grouped)
 
 

@@ -6,6 +6,7 @@ A dataset has variants: files differ between releases, and videos may be whole o
 from typing import Literal
 
 from pipeline.corpus.readers.json_files import KEY
+from pipeline.corpus.readers.known_signs import SIGNS
 from pipeline.corpus.readers.variants import (
     Variant,
     add_ten_seconds,
@@ -22,11 +23,13 @@ from pipeline.corpus.readers.variants import (
     group_spans,
     join_narrations,
     leave_negatives,
+    list_movements,
     list_part_variants,
     list_piece_variants,
     list_tracked_variants,
     mark_ambiguous,
     name_by_file,
+    name_step,
     pair_views,
     reorder_nouns,
     spell_joined,
@@ -47,7 +50,7 @@ from pipeline.corpus.readers.variants import (
 CHARADES = ("id", "script", "descriptions", "actions", "length")
 CHARADES_CLASSES = ("Charades_v1_classes.txt", "*classes*.txt")
 PIECES = ("youtube_id", "time_start", "time_end")
-CAPTIONED = ("videoID", "enCap")
+CAPTIONED, CHINESE = ("videoID", "enCap"), ("videoID", "chCap")
 GYM_LINE = r"\S+_E_\d+_\d+_A_\d+_\d+(?:\.\w+)?\s+\d+"
 MIRA = ("index", "video_id", "start_frame", "end_frame", "dense_caption", "fps")
 MIRA_TIMES = ("start_frame", "end_frame", "start_timestep", "end_timestep")
@@ -88,6 +91,16 @@ SETS: dict[str, tuple[Variant, ...]] = {
             classes=("ava_action_list*.pbtxt*", "*action_list*", "label_map.txt"),
             merge_repeats=True,
         ),
+    ),
+    "babel": tuple(  # renderings of recorded movements; the extra files have several annotators
+        Variant(
+            {"path": "{babel_sid:06d}", "caption": f"{whole}.labels", "category": f"{whole}.labels", "group": "feat_p"}
+            | {"segment": f"{frames}.labels"},
+            (KEY, "babel_sid", "feat_p", f"{whole}.labels"),
+            kind="json",
+            change=list_movements,
+        )
+        for whole, frames in (("seq_ann", "frame_ann"), ("seq_anns", "frame_anns"))
     ),
     "bdd_x": (
         Variant(
@@ -132,6 +145,18 @@ SETS: dict[str, tuple[Variant, ...]] = {
         for video, turns in SPOKEN
         for kind in LISTED
     ),
+    "cross_task": (
+        Variant(
+            {"path": 1, "caption": 1, "category": 1, "start": 2, "end": 3},
+            line=r"\d+,\d+(?:\.\d+)?,\d+(?:\.\d+)?",
+            kind="lists",
+            delimiter="comma",
+            classes=("tasks_primary.txt",),
+            change=name_step,
+            folder="annotations",
+            splits=".",
+        ),
+    ),
     "didemo": (
         Variant(
             {"path": "video", "caption": "description", "segment": "times"},
@@ -146,6 +171,7 @@ SETS: dict[str, tuple[Variant, ...]] = {
             {"path": "vid_name", "caption": "label", "category": "label"},
             ("vid_name", "label", "start_frame", "end_frame"),
             kind="json",
+            change=group_numbered,
             classes=("Diving48_vocab.json", "*vocab*.json", "label_map.txt"),
             extra=("start_frame", "end_frame"),  # of the source video
         ),
@@ -195,15 +221,6 @@ SETS: dict[str, tuple[Variant, ...]] = {
         )
         for path in ("youtube_id", "v_{youtube_id}")
     ),
-    "how2sign": tuple(
-        Variant(
-            columns | {"caption": "SENTENCE", "group": "VIDEO_ID"},
-            ("VIDEO_ID", "VIDEO_NAME", "SENTENCE_NAME", start, end, "SENTENCE"),
-            extra=() if "start" in columns else (start, end),
-        )
-        for start, end in (("START_REALIGNED", "END_REALIGNED"), ("START", "END"))
-        for columns in ({"path": "SENTENCE_NAME"}, {"path": "VIDEO_NAME", "start": start, "end": end})
-    ),
     "kinetics": (
         Variant(
             {"path": "{youtube_id}_{time_start:06d}_{time_end:06d}", "group": "youtube_id", "split": "split"}
@@ -237,14 +254,6 @@ SETS: dict[str, tuple[Variant, ...]] = {
         Variant({"path": 1, "caption": 2, "category": 2}, line=MOMENTS_LINE, kind="lists", change=spell_joined),
     ),
     "mpii_md": (Variant({"path": 1, "caption": 2}, line=rf"{FILM}\t.+", kind="lists", change=group_film),),
-    "ms_asl": (
-        Variant(
-            {"path": "url", "start": "start_time", "end": "end_time", "caption": "text", "category": "text"},
-            ("url", "start_time", "end_time", "text", "clean_text"),
-            kind="json",
-            extra=("start", "end"),  # in frames
-        ),
-    ),
     "msr_vtt": (
         Variant(
             {"path": "video_id", "caption": "caption", "split": "split"},
@@ -275,7 +284,7 @@ SETS: dict[str, tuple[Variant, ...]] = {
         ),
         Variant(  # AllVideoDescriptions.txt
             {"path": 1, "caption": 2},
-            line=r"[\w-]{11}_\d+_\d+ \S.*",
+            line=r"[\w-]{11}_\d+_\d+ (?!vid\d+$)\S.*",  # not youtube_mapping.txt
             kind="lists",
             delimiter="blank",
             change=group_cuts,
@@ -290,13 +299,6 @@ SETS: dict[str, tuple[Variant, ...]] = {
         ),
     ),
     "panda70m": (Variant({"path": "videoID", "caption": "caption", "segment": "timestamp"}, ("videoID", "url", *CUT)),),
-    "phoenix14t": (
-        Variant(
-            {"path": "name", "caption": "translation"},
-            ("name", "video", "start", "end", "speaker", "orth", "translation"),
-            extra=("start", "end"),  # -1, since each clip is a folder of images
-        ),
-    ),
     "qvhighlights": (
         Variant({"path": "vid", "caption": "query", "segment": "relevant_windows"}, ("qid", "query", "vid")),
     ),
@@ -344,8 +346,14 @@ SETS: dict[str, tuple[Variant, ...]] = {
         ),
     ),
     "vatex": (
-        Variant({"path": "videoID", "caption": "enCap"}, CAPTIONED, kind="json", change=group_pieces),
-        Variant({"path": "videoID", "caption": "enCap"}, CAPTIONED, kind="json", change=split_piece),
+        *(
+            Variant({"path": "videoID", "caption": "chCap"}, CHINESE, kind="json", change=change, captions=("chCap",))
+            for change in (group_pieces, split_piece)
+        ),
+        *(
+            Variant({"path": "videoID", "caption": "enCap"}, CAPTIONED, kind="json", change=change)
+            for change in (group_pieces, split_piece)
+        ),
     ),
     "vggsound": (
         Variant({"path": "{1}_{2:06d}", **HEARD}, line=HEARD_LINE, kind="lists", delimiter="comma"),
@@ -372,4 +380,5 @@ SETS: dict[str, tuple[Variant, ...]] = {
     ),
     "webvid": (Variant({"path": "videoid", "caption": "name"}, ("videoid", "name", "contentUrl")),),
     "youtube_vis": list_tracked_variants("file_names"),
+    **SIGNS,
 }

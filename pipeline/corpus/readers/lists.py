@@ -26,7 +26,7 @@ from pipeline.corpus.readers.cells import DELIMITERS, LocatedCells
 from pipeline.corpus.readers.classes import names_labels, read_classes, read_named_classes, spell_out
 from pipeline.corpus.readers.table import Table, list_columns, list_fields, make_table_rows
 from pipeline.corpus.text_files import read_text_lines
-from pipeline.corpus.video_names import has_video_ending
+from pipeline.corpus.video_names import has_video_ending, split_ending
 from pipeline.errors import UserError
 from pipeline.params import ColumnParams, DatasetParams
 
@@ -57,10 +57,11 @@ def read_rows(labels: Path, dataset: DatasetParams) -> list[LabelRow]:
     classes = classes or _name_by_folders(named, numbers)
     if not classes and not names_labels(dataset.path_pattern):
         numbers = {}  # to be refused
-    rows: list[LabelRow] = []
+    listed: dict[Path, list[LabelRow]] = {}
     for path, split in lists.items():
         cells = numbers.get(path) or read_cells(path, named, dataset.delimiter, numbered=bool(classes))
-        rows += make_table_rows(Table(path, split=split), dataset, named, cells, classes)
+        listed[path] = list(make_table_rows(Table(path, split=split), dataset, named, cells, classes))
+    rows = _merge_kinds(listed)
     if numbers and not classes:
         rows = [row._replace(label="") for row in rows]
     if rows and not any(row.label.strip() for row in rows) and not names_labels(dataset.path_pattern):
@@ -92,6 +93,24 @@ def _choose_official(lists: dict[Path, OfficialSplit], wanted: int) -> dict[Path
     names = ", ".join(sorted({*numbers.values()}))
     print(f"filter: the lists are of the official splits {names}: {wanted} is read, as dataset.official_list says")
     return {path: split for path, split in lists.items() if numbers[path] == str(wanted)}
+
+
+def _merge_kinds(listed: Mapping[Path, Sequence[LabelRow]]) -> list[LabelRow]:
+    """The rows of all lists, without those that an earlier list of the split has; these are counted on stderr.
+
+    mmaction2 lists videos and folders of frames side by side: `train_list_videos.txt`, `train_list_rawframes.txt`.
+    Either name finds what there is; the one with an extension is kept.
+    """
+    first: dict[tuple[OfficialSplit, str, str], Path] = {}
+    kept: dict[Path, list[LabelRow]] = {}
+    for path, rows in sorted(listed.items(), key=lambda item: not any(has_video_ending(row.video) for row in item[1])):
+        keys = [(row.official_split, split_ending(row.video)[0], row.label) for row in rows]
+        found = [first.setdefault(key, path) for key in keys]
+        kept[path] = [row for row, place in zip(rows, found, strict=True) if place == path]
+        if repeated := [place for place in found if place != path]:
+            detail = f"{len(repeated)} of {len(rows)} lines repeat those of {repeated[0].name} and are left out"
+            print(f"filter: {path}: {detail}", file=sys.stderr)
+    return [row for path in listed for row in kept[path]]
 
 
 def _read_numbers(

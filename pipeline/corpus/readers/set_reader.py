@@ -2,12 +2,13 @@
 
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pipeline.corpus import LabelRow, OfficialSplit, find_split, number_repeats, simplify_path
+from pipeline.corpus import LabelRow, OfficialSplit, find_split, names_splits, number_repeats, simplify_path
 from pipeline.corpus.contained import list_videos
 from pipeline.corpus.groups import keep_groups_whole
 from pipeline.corpus.readers import json_files, lists, table
@@ -51,7 +52,7 @@ def detect_set(labels: Path) -> tuple[str, str] | None:
     paths = _list_files(labels)
     if len(paths) > MAX_FILES:
         return None
-    for source in _open_sources(paths, []):
+    for source in chain(_open_sources(paths, []), _open_folders(labels)):
         for name in SETS:
             variants = _match_variants(name, source)
             if variants:
@@ -71,13 +72,26 @@ def read_set(name: str, labels: Path, dataset: DatasetParams) -> list[LabelRow]:
         raise UserError(f"{labels}: no such labels; see dataset.labels")
     matches = _choose_files(name, labels, dataset)
     index = VideoIndex(list_videos(dataset.videos))
-    rows = []
-    for match, split in matches:
-        rows += _read_best(name, match, split, labels, dataset, index)
-    rows = _settle_splits(name, rows)
+    listed = [_read_best(name, match, split, labels, dataset, index) for match, split in matches]
+    if matches[0][0].variants[0].classes:
+        _refuse_other_numbers(labels, listed)
+    rows = _settle_splits(name, [row for found in listed for row in found])
     if dataset.columns.group is None:  # groups that params request are not removed silently
         rows = keep_groups_whole(rows)
     return rows if dataset.columns.id else number_repeats(rows)
+
+
+def _refuse_other_numbers(labels: Path, listed: Sequence[Sequence[LabelRow]]) -> None:
+    """Raise UserError if files of one split name the same parts: those of FineGym's gym99 and gym288 number classes
+    differently."""
+    first: dict[tuple[Any, ...], str] = {}
+    for rows in listed:
+        for row in rows:
+            file = row.location[0]
+            before = first.setdefault((row.official_split, row.video, row.segment, row.segment_fault), file)
+            if before != file and row.video:
+                ways = "make dataset.labels a folder with the files of one set, and the names of its classes"
+                raise UserError(f"{labels}: {before} and {file} number the classes of the same clips, {row.id}; {ways}")
 
 
 def _open_sources(paths: Sequence[Path], faults: list[UserError]) -> Iterator[Source]:
@@ -101,6 +115,19 @@ def _open_source(path: Path) -> Source:
     line = next((line for line in lines if line.strip()), "").strip()
     names = list_column_names(path) if ending in FORMATS else []
     return Source(path, frozenset(names), line if ending in lists.ENDINGS else "", None)
+
+
+def _open_folders(labels: Path) -> Iterator[Source]:
+    """As `_open_sources`, for folders with a list per video, such as `annotations` of CrossTask: by the first list."""
+    for folder in dict.fromkeys(variant.folder for variants in SETS.values() for variant in variants if variant.folder):
+        if first := next(iter(_list_parts(labels / folder)), None):
+            yield _open_source(first)._replace(path=labels / folder)
+
+
+def _list_parts(folder: Path) -> list[Path]:
+    """The lists of a folder with one per video."""
+    found = sorted(folder.iterdir()) if folder.is_dir() else []
+    return [path for path in found if path.suffix.lower() in lists.ENDINGS and path.name[0] != "."]
 
 
 def _list_files(labels: Path) -> list[Path]:
@@ -136,6 +163,7 @@ def _match_variants(name: str, source: Source, caption: str | int | None = None)
         variant
         for variant in SETS[name]
         if (variant.kind == "json") == (source.content is not None)
+        and bool(variant.folder) == source.path.is_dir()
         and (re.fullmatch(variant.line, source.line) if variant.line else source.names.issuperset(variant.header))
     ]
     chosen = [variant for variant in fitting if caption in variant.captions]
@@ -149,17 +177,24 @@ def _choose_files(name: str, labels: Path, dataset: DatasetParams) -> list[tuple
     if len(labelled) == 1:
         return [(labelled[0], "all")]
     splits = {match.source.path: _find_file_split(match.source.path, labels) for match in labelled}
-    odd = [path.name for path, split in splits.items() if split is None]
+    own = _has_splits(labelled)
+    odd = [path.name for path, split in splits.items() if split is None and not (own and names_splits(path.stem))]
     if odd and not (len(odd) == len(splits) and are_parts(list(splits))):
         names = ", ".join(path.name for path in splits)
         raise UserError(f"{labels}: holds {names}; name the file in dataset.labels, or the files after their splits")
     return [(match, splits[match.source.path] or "all") for match in labelled]
 
 
+def _has_splits(matches: Sequence[Match]) -> bool:
+    """Whether the rows of all files name their splits, as in `train_val_videodatainfo.json` of MSR-VTT."""
+    columns = [(match.source, match.variants[0].columns.get("split")) for match in matches]
+    return all(column is not None and _has_column(source, column) for source, column in columns)
+
+
 def _match_files(name: str, labels: Path, dataset: DatasetParams) -> list[Match]:
     """The files of the first matching variant that have captions; skipped files are printed. Raises UserError."""
     faults: list[UserError] = []
-    sources = _open_sources(_list_files(labels), faults)
+    sources = chain(_open_sources(_list_files(labels), faults), _open_folders(labels))
     found = [Match(source, _match_variants(name, source, dataset.columns.caption)) for source in sources]
     matches = [match for match in found if match.variants]
     if not matches and faults:  # perhaps the file that is meant
@@ -185,9 +220,14 @@ def _has_captions(match: Match) -> bool:
 
 
 def _has_column(source: Source, column: str | int) -> bool:
-    """Whether a file has a column, or all columns that a path is made of."""
-    fields = table.list_fields(column) or [str(column)]
-    return all({field, field.partition(".")[0]} & source.names for field in fields)
+    """Whether a file has a column, or all columns that a path is made of; of columns in lists, as far as is known."""
+    return all(_knows(source, field) for field in table.list_fields(column) or [str(column)])
+
+
+def _knows(source: Source, field: str) -> bool:
+    above, dot, last = field.partition(".")
+    deeper = bool(dot) and (source.content is None or "." in last or last.isdecimal())  # than the names of a source
+    return field in source.names or (deeper and above in source.names)
 
 
 def _has_path(source: Source, columns: ColumnParams) -> bool:
@@ -239,18 +279,24 @@ def _read_variant(
     classes = read_named_classes(labels, dataset) or _find_classes(variant, labels)
     extra = {f"extra {column}": column for column in variant.extra if _has_column(source, column)}
     named = table.list_columns(dataset.columns) | extra
-    cells: Iterator[LocatedCells]
-    if variant.kind == "lists":
-        positions = {key: int(position) for key, position in named.items()}
-        cells = lists.read_cells(source.path, positions, variant.delimiter, numbered=bool(classes))
-    elif variant.kind == "json":
-        cells = json_files.list_cells(source.path, source.content, named)
-    else:
-        cells = read_cells(source.path, named, dataset.delimiter)
     change = _keep_named(variant, dataset.columns)
-    rows = list(table.make_table_rows(Table(source.path, split=split), dataset, named, cells, classes, change))
+    rows: list[LabelRow] = []
+    for path in _list_parts(source.path) if variant.folder else [source.path]:
+        cells = _read_cells(variant, source._replace(path=path), named, dataset.delimiter, bool(classes))
+        rows += table.make_table_rows(Table(path, split=split), dataset, named, cells, classes, change)
     rows = _take_listed_splits(rows, labels / variant.splits) if variant.splits and labels.is_dir() else rows
     return _merge_repeats(source.path, rows) if variant.merge_repeats else rows
+
+
+def _read_cells(
+    variant: Variant, source: Source, named: Mapping[str, str | int], delimiter: str | None, numbered: bool
+) -> Iterator[LocatedCells]:
+    if variant.kind == "lists":
+        positions = {key: int(position) for key, position in named.items()}
+        return lists.read_cells(source.path, positions, variant.delimiter, numbered=numbered)
+    if variant.kind == "json":
+        return json_files.list_cells(source.path, source.content, named)
+    return read_cells(source.path, named, delimiter)
 
 
 def _keep_named(variant: Variant, columns: ColumnParams) -> table.Change | None:
@@ -278,14 +324,20 @@ def _find_classes(variant: Variant, labels: Path) -> dict[str, str]:
 def _take_listed_splits(rows: Sequence[LabelRow], folder: Path) -> list[LabelRow]:
     """The rows with the splits of lists, such as `train.txt`, that name their videos; else unchanged.
 
-    Lists may omit extensions, and number their lines: `12_06d501fd-a9ffc960` of BDD-X.
+    Lists may omit extensions, and number their lines: `12_06d501fd-a9ffc960` of BDD-X. In `videos_val.csv` of
+    CrossTask, a video is in the second cell.
     """
-    lists = [path for path in sorted(folder.glob("*.txt")) if path.name[0] != "."]
-    splits = {path: split for path in lists if (split := find_split(path.stem))}
-    listed = {simplify_path(line.strip()): split for path, split in splits.items() for line in read_text_lines(path)}
+    found = [path for ending in ("*.txt", "*.csv") for path in sorted(folder.glob(ending)) if path.name[0] != "."]
+    splits = {path: split for path in found if (split := find_split(path.stem))}
+    listed = {
+        simplify_path(cell.strip()): split
+        for path, split in splits.items()
+        for line in read_text_lines(path)
+        for cell in (line.split(",") if path.suffix == ".csv" else [line])
+    }
     listed |= {NUMBERED.sub("", name): split for name, split in listed.items()}
-    found = [listed.get(row.video, listed.get(split_ending(row.video)[0])) for row in rows]
-    return [row._replace(official_split=split or row.official_split) for row, split in zip(rows, found, strict=True)]
+    chosen = [listed.get(row.video, listed.get(split_ending(row.video)[0])) for row in rows]
+    return [row._replace(official_split=split or row.official_split) for row, split in zip(rows, chosen, strict=True)]
 
 
 def _merge_repeats(path: Path, rows: Sequence[LabelRow]) -> list[LabelRow]:

@@ -41,6 +41,7 @@ class Variant:
     extra: tuple[str, ...] = ()  # other used columns: times that are not of the part, and inputs of `change`
     captions: tuple[str, ...] = ()  # only used if dataset.columns.caption is one of these
     splits: str = ""  # a folder with lists of the videos of each split, one per line
+    folder: str = ""  # in the labels, with a list per video
     merge_repeats: bool = False  # merge rows with the same label for the same part
 
 
@@ -185,11 +186,12 @@ def choose_commonest(row: Row) -> Row:
 
 def count_frames(row: Row) -> Row:
     """MiraData has frame numbers, with the rate in each row."""
-    fps: Any = row.get("extra fps")
+    found: tuple[Any, ...] = tuple(row.get(key) for key in ("start", "end", "extra fps"))
+    start, end, fps = found
     try:
-        return row | {"start": int(row["start"]) / float(fps), "end": int(row["end"]) / float(fps)}
+        return row | {"start": int(start) / float(fps), "end": int(end) / float(fps)}
     except (TypeError, ValueError, ZeroDivisionError):
-        return row | {"fault": f"{row['start']!r} to {row['end']!r} at {fps!r} per second is not a range of frames"}
+        return row | {"fault": f"{start!r} to {end!r} at {fps!r} per second is not a range of frames"}
 
 
 def mark_ambiguous(row: Row) -> Row:
@@ -203,6 +205,31 @@ def name_by_file(row: Row) -> Row:
     """THUMOS14's lists have the class in their names, `BaseballPitch_val.txt`."""
     label = row["file"].rpartition("_")[0]
     return mark_ambiguous(row | {"caption": label, "category": label})
+
+
+def name_step(row: Row) -> Row:
+    """CrossTask has a list `23521_aaaaaaaaaaa.csv` per video, of the numbers of steps of its task."""
+    task, _, video = row["file"].partition("_")
+    label = f"{task}.{as_text(row['caption']).strip()}"
+    return row | {"path": video, "caption": label, "category": label}
+
+
+def list_movements(row: Row) -> Row:
+    """BABEL has the movements of a sequence with their times, or else what all of it shows; subjects are groups."""
+    frames = _list_movements(row.get("segment"))
+    listed = frames or _list_movements(row["caption"])
+    texts = [as_text(one.get("proc_label") or one.get("raw_label")) for one in listed]
+    kinds = [(one.get("act_cat") or [text])[0] for one, text in zip(listed, texts, strict=True)]
+    parts = [[one.get("start_t"), one.get("end_t")] for one in frames]
+    subject = as_text(row.get("group")).rpartition("/")[0]
+    found = {"caption": texts, "category": kinds, "segment": parts or None, "group": subject}
+    return row | found | ({} if listed else {"caption": "", "category": "", "fault": "nobody has labelled it"})
+
+
+def _list_movements(cell: Any) -> list[Row]:
+    """The movements that annotators list; of several annotators, those of the first."""
+    listed = cell[0] if isinstance(cell, list) and cell and not isinstance(cell[0], dict) else cell
+    return [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
 
 
 def add_ten_seconds(row: Row) -> Row:
@@ -271,7 +298,7 @@ def gather_answers(row: Row) -> Row:
 
 
 def group_numbered(row: Row) -> Row:
-    """Koala-36M numbers the clips of a video, `<id>_12`: they are a group."""
+    """Koala-36M and Diving48 number the clips of a video, `<id>_12`: they are a group."""
     return row | {"group": row["path"].rpartition("_")[0]}
 
 

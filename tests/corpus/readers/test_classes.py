@@ -78,10 +78,14 @@ def test_tables_and_json_have_classes_too(tmp_path):
     assert [(row.label, row.template) for row in read_rows(tmp_path, dataset)] == [("archery", "Archery")]
 
 
-def test_several_names_of_a_class_are_refused_as_of_autsl(tmp_path):
-    (tmp_path / "SignList.csv").write_text("ClassId,TR,EN\n0,abla,sister\n1,acele,hurry\n")
-    with pytest.raises(UserError, match=r"several names for each class, TR, EN; keep one of these columns"):
+def test_several_names_of_a_class_are_refused_unless_one_is_english(tmp_path, capsys):
+    (tmp_path / "SignList.csv").write_text("ClassId,TR,DE\n0,abla,Schwester\n1,acele,Eile\n")
+    with pytest.raises(UserError, match=r"several names for each class, TR, DE; keep one of these columns"):
         read_classes(tmp_path / "SignList.csv")
+    (tmp_path / "SignList.csv").write_text("ClassId,TR,EN\n0,abla,sister\n1,acele,hurry\n")
+    assert read_classes(tmp_path / "SignList.csv") == read_classes(tmp_path / "SignList.csv")
+    assert read_classes(tmp_path / "SignList.csv") == {"0": "sister", "1": "hurry"}
+    assert capsys.readouterr().out.count("of the names of classes, TR, EN, those of EN are used") == 1
     (tmp_path / "SignList.csv").write_text("code,name\n0,point, then wave\n1,sit, then eat\n")
     assert read_classes(tmp_path / "SignList.csv") == {"0": "point, then wave", "1": "sit, then eat"}
 

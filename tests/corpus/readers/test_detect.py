@@ -77,6 +77,25 @@ def test_videos_without_labels_are_told(tmp_path, files, told):
         read_rows(tmp_path, reading("auto", tmp_path))
 
 
+@pytest.mark.parametrize("name", ["ucfTrainTestlist/classInd.txt", "testTrainMulti/brush_hair_test_split2.txt"])
+@pytest.mark.parametrize("videos", [["UCF-101/YoYo/v_YoYo_g01_c01.avi", "UCF-101/Jump/v_Jump_g01_c01.avi"], []])
+def test_official_split_lists_in_a_sub_folder_are_not_overlooked(tmp_path, name, videos):
+    write_files(tmp_path, dict.fromkeys(videos, "v") | {name: "x"})
+    message = rf"{name} is of official split lists; make dataset.labels \S+/{name.partition('/')[0]}, and keep"
+    with pytest.raises(UserError, match=message):
+        read_rows(tmp_path, reading("auto", tmp_path))
+
+
+@pytest.mark.parametrize("beside", ["README", "frames/0001/000001.jpg", "all/1.mp4"])
+@pytest.mark.parametrize(("name", "what"), [("labels/0001.mat", "MATLAB"), ("labels/x.pkl", "Python, which can run")])
+def test_labels_that_only_programs_read_are_named(tmp_path, beside, name, what):
+    write_files(tmp_path, {beside: "x", name: "x"})
+    with pytest.raises(UserError, match=rf"{name}: files of {what}.* are not read; write what they say into a table"):
+        read_rows(tmp_path, reading("auto", tmp_path))
+    with pytest.raises(UserError, match=rf"{name}: files of {what}.* are not read; write what they say into a table"):
+        read_rows(tmp_path / name, reading("auto", tmp_path / name))
+
+
 @pytest.mark.parametrize("name", ["x.eaf", "x.csv", "x.json", "x.xml"])
 def test_a_pointer_of_git_lfs_is_told(tmp_path, name):
     write_files(tmp_path, {name: "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"})

@@ -3,6 +3,8 @@
 import pytest
 from set_labels import WHOLE, faults, seen
 
+from pipeline.errors import UserError
+
 
 def test_diving48_counts_frames_of_cut_clips(place, capsys):
     rows = [{"vid_name": "_8Vy3dlHg2w_00001", "label": 1, "start_frame": 0, "end_frame": 173}]
@@ -13,6 +15,12 @@ def test_diving48_counts_frames_of_cut_clips(place, capsys):
         ("_8Vy3dlHg2w_00001", "forward pike", "Forward PIKE", "train", WHOLE, ""),
     ]
     assert "look like parts" not in capsys.readouterr().err
+
+
+def test_the_dives_of_a_video_are_a_group(place):
+    rows = [{"vid_name": f"_8Vy3dlHg2w_0000{k}", "label": 0, "start_frame": 0, "end_frame": 1} for k in (1, 2)]
+    labels = place({"Diving48_V2_train.json": rows, "Diving48_vocab.json": [["Back", "FREE"]]})
+    assert {row[5] for row in seen("diving48", labels)} == {"_8Vy3dlHg2w"}
 
 
 GYM = {
@@ -35,6 +43,13 @@ def test_actions_of_finegym_lie_in_events_of_videos(place, video, name, parts):
     train, test = seen("finegym", place(GYM, [video]))
     assert train == (f"A0xAXXysHUo{name}", "(bb) leap", "(BB) leap", "train", parts[0], "")
     assert test[1:5] == ("(vt) round-off, flic-flac", "(VT) round-off, flic-flac", "validation", parts[1])
+
+
+def test_two_sets_of_numbers_for_the_same_actions_are_refused(place):
+    other = {"gym288_train_element_v1.1.txt": GYM["gym99_train_element_v1.1.txt"].replace(" 93", " 0")}
+    message = "gym288_train_element_v1.1.txt and gym99_train_element_v1.1.txt number the classes of the same clips"
+    with pytest.raises(UserError, match=message):
+        seen("finegym", place(GYM | other))
 
 
 def test_ava_labels_points_in_time_once_for_several_people(place, capsys):
@@ -133,3 +148,61 @@ def test_vggsound_has_the_starts_of_ten_seconds(place, video, name, part):
     assert seen("vggsound", place({"vggsound.csv": lines}, [f"{video.format(first)}.mp4"]))[0] == (
         *(name.format(first), label, label, "train", part, first),
     )
+
+
+CROSSTASK = {
+    "tasks_primary.txt": "23521\nMake Jello Shots\nhttps://x/Make\n2\npour water,stir mixture\n\n"
+    "59684\nBuild Shelves\nhttps://x/Build\n1\ncut shelve\n\n",
+    "tasks_related.txt": "7\nMake X\nhttps://x\n1\na\n\n",
+    "videos.csv": "23521,aaaaaaaaaaa,https://x\n23521,-b_bbbbbbbb,https://x\n7,ddddddddddd,https://x\n",
+    "videos_val.csv": "23521,-b_bbbbbbbb,https://x\n",
+    "annotations/23521_aaaaaaaaaaa.csv": "1,20.27,23.32\n2,25,31.5\n",
+    "annotations/23521_-b_bbbbbbbb.csv": "2,1.0,3.5\n",
+    "annotations/59684_ccccccccccc.csv": "1,5.5,9\n",
+}
+
+
+def test_crosstask_has_a_list_of_numbered_steps_per_video(place, capsys):
+    assert seen("cross_task", place(CROSSTASK)) == [
+        ("-b_bbbbbbbb", "stir mixture", "stir mixture", "validation", (1.0, 3.5), ""),
+        ("aaaaaaaaaaa", "pour water", "pour water", "all", (20.27, 23.32), ""),
+        ("aaaaaaaaaaa", "stir mixture", "stir mixture", "all", (25.0, 31.5), ""),
+        ("ccccccccccc", "cut shelve", "cut shelve", "all", (5.5, 9.0), ""),
+    ]
+    assert capsys.readouterr().out.count("annotations is read as cross_task") == 2  # once by name, once by `auto`
+
+
+def test_a_step_that_its_task_does_not_have_is_refused_by_name(place):
+    labels = place(CROSSTASK | {"annotations/59684_ccccccccccc.csv": "1,5.5,9\n2,1,2\n"})
+    message = r"59684_ccccccccccc.csv: line 2 has the class '59684.2', which dataset.classes does not name"
+    with pytest.raises(UserError, match=message):
+        seen("cross_task", labels)
+
+
+def label(text, kinds, *times):
+    part = {"start_t": times[0], "end_t": times[1]} if times else {}
+    return {"raw_label": f"{text}!", "proc_label": text, "act_cat": kinds, **part}
+
+
+def test_babel_labels_sequences_or_their_parts(place, capsys):
+    walk, sit = label("walk", ["walk", "forward movement"], 0, 3.2), label("sit", None, 3.2, 9.5)
+    both = {"labels": [label("walk then sit", ["walk", "sit"])]}
+
+    def row(number, frames, whole=both):
+        found = {"babel_sid": number, "url": f"https://x/{number:06d}.mp4", "feat_p": f"CMU/CMU/94/{number}_poses.npz"}
+        return found | {"dur": 9.5, "seq_ann": whole, "frame_ann": frames}
+
+    files = {
+        "train.json": {"3": row(3, None), "4": row(4, {"labels": [walk, sit]}), "5": row(5, None, None)},
+        "test.json": {"6": {key: row(6, None)[key] for key in ("babel_sid", "url", "feat_p", "dur")}},
+        "extra_val.json": {"7": {**row(7, None, None), "seq_anns": [both], "frame_anns": None}},
+    }
+    assert seen("babel", place(files)) == [
+        ("000003", "walk then sit", "walk", "all", WHOLE, "CMU/CMU/94"),
+        ("000004", "walk", "walk", "all", (0.0, 3.2), "CMU/CMU/94"),
+        ("000004", "sit", "sit", "all", (3.2, 9.5), "CMU/CMU/94"),
+    ]
+    assert faults("babel", place(files)) == [("000005", "nobody has labelled it")]
+    assert "extra_val.json is another form of what train.json has and is skipped" in capsys.readouterr().err
+    extra = place({"extra_val.json": files["extra_val.json"]}) / "extra_val.json"
+    assert seen("babel", extra) == [("000007", "walk then sit", "walk", "all", WHOLE, "CMU/CMU/94")]

@@ -7,6 +7,7 @@ from set_labels import WHOLE, faults, section, seen
 
 from pipeline.corpus.readers import read_rows
 from pipeline.corpus.readers.set_reader import detect_set
+from pipeline.errors import UserError
 
 
 def test_msr_vtt_is_read_from_its_json_and_from_its_lists(place, capsys):
@@ -31,6 +32,17 @@ def test_msr_vtt_is_read_from_its_json_and_from_its_lists(place, capsys):
         ("video0", "a dog", "all", "train", WHOLE, ""),
     ]
     assert "JSFUSION_test.csv is another form of what MSRVTT_data.json has" in capsys.readouterr().err
+
+
+def test_files_of_several_splits_are_read_where_their_rows_name_them(place):
+    def data(number, split):
+        video = {"video_id": f"video{number}", "start time": 1, "end time": 2, "split": split, "category": 9}
+        return {"videos": [video], "sentences": [{"video_id": f"video{number}", "caption": "a dog", "sen_id": number}]}
+
+    files = {"train_val_videodatainfo.json": data(1, "train"), "test_videodatainfo.json": data(2, "test")}
+    assert [(row[0], row[3]) for row in seen("msr_vtt", place(files))] == [("video2", "test"), ("video1", "train")]
+    with pytest.raises(UserError, match=r"name the file in dataset\.labels, or the files after their splits"):
+        seen("msr_vtt", place({"more.json": data(3, "train")}))
 
 
 def test_msr_vtt_of_the_hub_has_the_times_of_its_sources(place, capsys):
@@ -71,6 +83,18 @@ def test_vatex_has_its_times_in_its_ids(place):
         ("-a_bcdefghi", "it runs", (55.0, 65.0)),
     ]
     assert seen("vatex", labels, caption="chCap")[0][1] == "x"
+
+
+def test_chinese_and_english_captions_of_vatex_are_not_mixed(place, capsys):
+    row = {"videoID": "-a_bcdefghi_000055_000065"}
+    files = {
+        "vatex_training_v1.0.json": [row | {"enCap": ["a dog"], "chCap": ["\u4e00\u53ea\u72d7"]}],
+        "vatex_public_test_english_v1.1.json": [row | {"enCap": ["a cat"]}],
+        "vatex_private_test_without_annotations.json": [row],
+    }
+    assert [row[1] for row in seen("vatex", place(files), caption="chCap")] == ["\u4e00\u53ea\u72d7"]
+    assert "test_english_v1.1.json is another form of what vatex_training_v1.0.json has" in capsys.readouterr().err
+    assert [row[1] for row in seen("vatex", place(files))] == ["a cat", "a dog"]
 
 
 def test_cut_pieces_of_vatex_are_grouped_by_their_video(place):
@@ -194,6 +218,10 @@ def test_msvd_is_read_from_its_english_descriptions_too(place):
         ("-4wsuPCjDBc_5_15", "it eats", "all", "all", WHOLE, "-4wsuPCjDBc"),
     ]
     assert seen("msvd", labels) == seen("auto", labels) == expected
+
+
+def test_the_names_of_msvd_for_questions_are_no_captions(place):
+    assert detect_set(place({"youtube_mapping.txt": "mv89psg6zh4_33_46 vid1\n-4wsuPCjDBc_5_15 vid2\n"})) is None
 
 
 def test_lsmdc_has_tabs_without_names_and_quotes_of_its_own(place):

@@ -8,7 +8,7 @@ from pipeline.errors import UserError
 
 
 def write(folder, name, text):
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / name).write_bytes(text.encode())
     return folder / name
 
@@ -210,3 +210,42 @@ def test_names_of_videos_may_hold_blanks(tmp_path):
         ("other.mp4", "a cat"),
         ("no_ending", "a bird"),
     ]
+
+
+@pytest.mark.parametrize("folder", ["", "videos_train/"])
+@pytest.mark.parametrize("frames", ["/img_00001.jpg", ".mp4"])
+def test_lists_of_videos_and_of_frames_side_by_side_name_each_clip_once(tmp_path, capsys, folder, frames):
+    """As mmaction2 writes them, for whichever of the two there is; paths start below a folder of the split."""
+    named = {"train": ("yoga/a b", "zumba/c"), "val": ("yoga/d",)}
+    for split, clips in named.items():
+        numbers = {clip: int(clip.startswith("zumba")) for clip in clips}
+        for kind, middle in (("rawframes", " 300"), ("videos", ".mp4")):
+            lines = "".join(f"{clip}{middle} {number}\n" for clip, number in numbers.items())
+            write(tmp_path / "labels", f"k_{split}_list_{kind}.txt", lines)
+        for clip in clips:
+            path = tmp_path / "videos" / f"{folder}{clip}{frames}"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(b"v")
+    rows = read_rows(tmp_path / "labels", reading("auto", tmp_path / "labels"))
+    anywhere = "**/" if folder else ""
+    assert [(row.video, row.label, row.official_split) for row in rows] == [
+        (f"{anywhere}yoga/a b.mp4", "yoga", "train"),
+        (f"{anywhere}zumba/c.mp4", "zumba", "train"),
+        (f"{anywhere}yoga/d.mp4", "yoga", "validation"),
+    ]
+    assert [row.id for row in rows] == ["yoga+a b.mp4", "zumba+c.mp4", "yoga+d.mp4"]
+    told = capsys.readouterr()
+    assert "k_train_list_rawframes.txt: 2 of 2 lines repeat those of k_train_list_videos.txt" in told.err
+    assert ("videos are searched for in all folders" in told.out) is bool(folder)
+
+
+def test_several_captions_of_a_clip_in_one_list_are_kept(tmp_path):
+    assert len(seen(write(tmp_path, "train.txt", "a.mp4 A dog\na.mp4 A dog\nb.mp4 A cat\n"))) == 3
+
+
+def test_paths_are_only_searched_for_where_none_leads_to_a_video(tmp_path):
+    write(tmp_path / "labels", "train.txt", "a.mp4 A dog\nb.mp4 A cat\n")
+    for name in ("a.mp4", "more/b.mp4"):
+        write((tmp_path / "videos" / name).parent, name.rpartition("/")[2], name)
+    rows = read_rows(tmp_path / "labels", reading("auto", tmp_path / "labels"))
+    assert [row.video for row in rows] == ["a.mp4", "b.mp4"]

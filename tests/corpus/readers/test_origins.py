@@ -26,6 +26,13 @@ def test_clips_of_one_source_in_folders_of_classes_are_a_group(tmp_path, capsys)
     assert set(groups(tmp_path / "kinetics", dict.fromkeys(KINETICS, "v")).values()) == {"-abcdefghij", "0wR5jVB-WPk"}
 
 
+def test_a_file_beside_the_folders_of_classes_changes_no_group(tmp_path):
+    found = groups(tmp_path, dict.fromkeys(UCF, "v") | {"about/notes.txt": "x"})
+    assert found == dict(zip(UCF, ["v_HandStandPushups_g01", "v_YoYo_g01", "v_YoYo_g25"], strict=True)) | {
+        "about/notes.txt": ""
+    }
+
+
 def test_clips_that_video2dataset_cut_from_one_video_are_a_group(tmp_path):
     names = ["000000012_00000.mp4", "000000012_00001.mp4", "000000013_00000.mp4"]
     files = dict.fromkeys(names, "v") | {name.replace(".mp4", ".txt"): "a dog" for name in names}
