@@ -22,29 +22,25 @@ os.environ.setdefault(
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
 
-WHOLE = "tests/whole/"  # each test of these takes many times as long as others marked slow
+# Each of these tests takes many times as long as others marked slow: compiled trainings and whole pipelines.
+LONGEST = ("tests/training/test_passes.py", "tests/whole/")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes longest: where tests run side by side, a long file begun last would run alone.
 
-    The second file is the longest of those that do not wait for the project that the first one makes for all.
+    The file of compiled trainings, which has more slow tests than any of whole pipelines, does not wait for the project
+    that the second file makes for all.
     """
     files: dict[str, list[pytest.Item]] = {}
     for item in items:
         files.setdefault(item.nodeid.partition("::")[0], []).append(item)
 
     def weight(name: str) -> tuple[bool, int]:
-        return name.startswith(WHOLE), sum(item.get_closest_marker("slow") is not None for item in files[name])
+        slow = sum(item.get_closest_marker("slow") is not None for item in files[name])
+        return name.startswith(LONGEST), slow
 
-    def waits(name: str) -> bool:
-        return any("reproduced" in getattr(item, "fixturenames", ()) for item in files[name])
-
-    names = sorted(files, key=weight, reverse=True)
-    if others := [name for name in names[1:] if not waits(name)]:
-        names.remove(others[0])
-        names.insert(1, others[0])
-    items[:] = [item for name in names for item in files[name]]
+    items[:] = [item for name in sorted(files, key=weight, reverse=True) for item in files[name]]
 
 
 @pytest.fixture
