@@ -19,7 +19,7 @@ from torch import Tensor
 
 from pipeline.errors import UserError, describe_fault, first_line, name_install
 from pipeline.files import digest_file, digest_value, read_json
-from pipeline.pretrained.weights import list_faults, refuse_quantised
+from pipeline.pretrained.weights import check_contents, check_weights, list_faults, refuse_quantised
 from pipeline.records import Frames
 
 BATCH_CLIPS = 4  # clips per pass: 16 frames of 224x224 take tens of megabytes in every layer
@@ -133,15 +133,16 @@ def import_code(name: "NetworkName") -> None:
 
 
 def check_files(path: Path, name: "NetworkName") -> None:
-    """Check that the files of a network exist; reads none of them. Raises UserError for the first that is missing."""
+    """Check that the files of a network exist; reads none of the weights. Raises UserError for the first that does not,
+    or that is a pointer of Git LFS or has a byte order mark."""
     if name == "i3d":
         return
     if not path.is_dir():
         raise UserError(f"{path}: a file; make it a folder with config.json, model.safetensors and the other files")
     if not (path / CONFIG).is_file():
         raise UserError(f"{path / CONFIG}: no such file; {INCOMPLETE}")
-    if not any(path.glob("*.safetensors")):
-        raise UserError(f"{path}: holds no model.safetensors; fetch it, or save the model again with save_pretrained")
+    check_weights(path)
+    check_contents(file for file in list_files(path) if file.name not in PREPROCESSOR_FILES)
     _find_preprocessor_config(path)
     # Without these files, the library would create a tokenizer with an empty vocabulary.
     if name == "clip" and not any(all((path / file).is_file() for file in files) for files in TOKENIZERS):
@@ -184,7 +185,8 @@ def _read_config(folder: Path, kind: str) -> dict[str, Any]:
     config = read_json(path, INCOMPLETE)
     found = config.get("model_type") if isinstance(config, dict) else None
     if found != kind:
-        raise UserError(f"{path}: describes a network of the kind {found}, where {kind} is expected")
+        way = f"put a network of the kind {kind} there; see docs/how-to/pretrained-metrics.md"
+        raise UserError(f"{path}: describes a network of the kind {found}, where {kind} is expected; {way}")
     return dict(config)
 
 

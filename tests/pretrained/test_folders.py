@@ -188,6 +188,68 @@ def test_damaged_or_absent_weights_are_named(weights, tmp_path, data):
         VJEPA2(folder, CPU)
 
 
+def shard(folder, index):
+    """Split the weights into two files, as the library does with large ones."""
+    whole = load_file(folder / "model.safetensors")
+    names, places = sorted(whole), {}
+    for number in (1, 2):
+        part = names[number - 1 :: 2]
+        file = f"model-0000{number}-of-00002.safetensors"
+        save_file({name: whole[name] for name in part}, folder / file, metadata={"format": "pt"})
+        places |= dict.fromkeys(part, file)
+    (folder / "model.safetensors").unlink()
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index or {"metadata": {}, "weight_map": places}))
+
+
+def test_weights_in_several_files_are_read_and_a_missing_one_is_named(weights, tmp_path):
+    folder = copy_of(weights, "videomae", tmp_path)
+    shard(folder, None)
+    whole, parts = (VideoMAE(place, CPU).extract_all(clips(1)) for place in (weights / "videomae", folder))
+    np.testing.assert_array_equal(whole, parts)
+    (folder / "model-00002-of-00002.safetensors").unlink()
+    with pytest.raises(
+        UserError, match=r"model-00002-of-00002\.safetensors: no such file, but \S+index\.json names it"
+    ):
+        load_networks(tmp_path, CPU, "off")
+    (folder / "model.safetensors.index.json").unlink()
+    with pytest.raises(
+        UserError, match=r"holds model-00001-of-00002\.safetensors, but no model\.safetensors; rename it"
+    ):
+        load_networks(tmp_path, CPU, "off")
+
+
+@pytest.mark.parametrize("index", [{"metadata": {}}, {"weight_map": {}}, {"weight_map": []}])
+def test_an_index_without_files_is_named(weights, tmp_path, index):
+    shard(copy_of(weights, "videomae", tmp_path), index)
+    with pytest.raises(UserError, match=r"safetensors\.index\.json: names no files of weights; fetch it again"):
+        load_networks(tmp_path, CPU, "off")
+
+
+POINTER = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 999\n"
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json", "config.json"])
+def test_a_pointer_of_git_lfs_in_place_of_a_file_is_named(weights, tmp_path, name):
+    (copy_of(weights, "clip", tmp_path) / name).write_text(POINTER)
+    with pytest.raises(UserError, match=rf"clip/{name}: a pointer of Git LFS in place of the file; `git lfs pull`"):
+        load_networks(tmp_path, CPU, "off")
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "tokenizer_config.json"])
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_byte_order_mark_is_named(weights, tmp_path, name, encoding):
+    path = copy_of(weights, "clip", tmp_path) / name
+    path.write_text(path.read_text(encoding="utf-8"), encoding=encoding)
+    with pytest.raises(UserError, match=rf"clip/{name}: begins with a byte order mark, which transformers does not"):
+        load_networks(tmp_path, CPU, "off")
+
+
+def test_a_preprocessor_config_may_have_a_byte_order_mark(weights, tmp_path):
+    path = copy_of(weights, "clip", tmp_path) / "preprocessor_config.json"
+    path.write_text(path.read_text(encoding="utf-8"), encoding="utf-8-sig")
+    assert list(load_networks(tmp_path, CPU, "off")) == ["clip"]
+
+
 @pytest.mark.parametrize("kind", [torch.int8, torch.float8_e4m3fn])
 def test_quantised_weights_are_no_values(weights, tmp_path, kind):
     folder = copy_of(weights, "videomae", tmp_path)
