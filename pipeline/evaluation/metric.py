@@ -3,6 +3,7 @@
 User-defined metrics are instances of `ClipMetric` or `SetMetric` in the user's own module; see docs/extending.md.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -97,6 +98,10 @@ class ClipMetric(Metric):
                 f"evaluate.metrics: {name} returned {values.dtype} {list(values.shape)} for {len(clips)} clips; "
                 "it must return one number for each clip"
             )
+        if np.isinf(values).any():
+            row = int(np.isinf(values).argmax())
+            detail = f"{name} returned {values[row]} for clip {row} of {len(clips)}"
+            raise UserError(f"evaluate.metrics: {detail}; return nan for clips that it does not apply to")
         return average(values.astype(np.float64), reference, self.which)
 
 
@@ -115,6 +120,9 @@ class SetMetric(Metric):
                 f"evaluate.metrics: {name} returned a {type(figure).__name__}; it must return a "
                 "pipeline.evaluation.intervals.Figure"
             )
+        if figure.value is not None and not math.isfinite(figure.value):
+            detail = f"{name} returned a figure of {figure.value} for {len(clips)} clips"
+            raise UserError(f"evaluate.metrics: {detail}; where there is no value, return Figure(None, reason=...)")
         return figure
 
 

@@ -16,6 +16,7 @@ from pipeline.data.sampler import Sampler, reseed
 from pipeline.distributed import Rank
 from pipeline.distributed.launch import StopRequests
 from pipeline.errors import Interrupted, UserError
+from pipeline.extensions import is_reference, list_references
 from pipeline.losses import SharedRng
 from pipeline.models.layers import channels_last, synchronise
 from pipeline.models.networks import CaptionedDiscriminator, TextToVideo
@@ -23,6 +24,7 @@ from pipeline.params import ClipParams, TrainParams
 from pipeline.training.checkpoints import Checkpoints
 from pipeline.training.history import MetricAccumulator, MetricRow, Values
 from pipeline.training.objectives import compute_schedule, list_settings
+from pipeline.training.probe import find_oddities
 from pipeline.training.step import Networks, train_step
 from pipeline.training.validation import BestCheckpoint, ValidationSet
 
@@ -128,6 +130,7 @@ class Trainer:
         self.history: list[MetricRow] = []
         self._metrics = MetricAccumulator(rank)
         self._best = BestCheckpoint(run.params, validation)  # only that of rank 0 has a validation set
+        self._told: set[str] = set()  # of a generator of one's own
         self._ended = False  # before its budget was used up
         self._sampler = Sampler(run.seed, len(clips), run.params)
         self._checkpoints = checkpoints  # None: nothing is saved
@@ -157,6 +160,7 @@ class Trainer:
             self._monitor.warn(f"train: {len(self.clips)} clips, {self.clips.source}")
             if self.step:
                 self._monitor.warn(f"train: resuming from step {self.step} of {self.steps}, saved by an identical run")
+            self._warn_of_generator(trained=False)
             while not self.finished:
                 self._metrics.add(self._take_step())
                 self.step += 1
@@ -166,6 +170,7 @@ class Trainer:
                 if stopping and not self.finished:
                     self.rank.any_rank(True)  # the first rank has saved: an earlier end of another would cut it short
                     raise Interrupted(f"training is saved at step {self.step} of {self.steps}")
+            self._warn_of_generator(trained=True)
 
     def take_steps(self, steps: int) -> Iterator[None]:
         """Take the next steps, one per iteration, without reports, validation and checkpoints."""
@@ -241,7 +246,19 @@ class Trainer:
 
     def _diverged(self, what: str) -> NoReturn:
         kept = f"; the last good state is kept in {self._checkpoints.folder}" if self._checkpoints else ""
-        raise UserError(f"{what}{kept}. Lower the learning rates or raise the gammas under `train`")
+        own = ", ".join(list_references(self.run.params.model_dump()))
+        more = f", unless it is due to code of your own: {own}" if own else ""
+        raise UserError(f"{what}{kept}. Lower the learning rates or raise the gammas under `train`{more}")
+
+    def _warn_of_generator(self, *, trained: bool) -> None:
+        """Warn of what a generator of one's own does; of each oddity once."""
+        kind = self.run.params.generator.kind
+        if self.rank.rank or not is_reference(kind):
+            return
+        found = find_oddities(self.nets.average, trained=trained)
+        for oddity in found.keys() - self._told:
+            self._monitor.warn(f"train.generator.kind: {kind!r} {found[oddity]}")
+        self._told |= found.keys()
 
     def _state(self) -> dict[str, Any]:
         # With the values that are in no row yet, so that a resumed history has the same rows.

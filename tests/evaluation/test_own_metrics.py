@@ -133,6 +133,14 @@ def test_the_name_of_a_built_in_metric_is_taken(write):
             "own = SetMetric(figure=lambda clips, _: 1.0, requirements=REQUIREMENTS)",
             "returned a float; it must return a pipeline",
         ),
+        (
+            "own = ClipMetric(values=lambda clips, _: np.full(12, np.inf), requirements=REQUIREMENTS)",
+            "returned inf for clip 0 of 12; return nan for clips that it does not apply to",
+        ),
+        (
+            "own = SetMetric(figure=lambda clips, _: Figure(float('nan')), requirements=REQUIREMENTS)",
+            r"returned a figure of nan for 12 clips; where there is no value, return Figure\(None",
+        ),
     ],
 )
 def test_a_metric_that_returns_something_else_is_named(write, text, told):

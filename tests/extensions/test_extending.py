@@ -24,8 +24,9 @@ from pipeline.losses import find_adversarial
 from pipeline.models.networks import CaptionedDiscriminator, TextToVideo
 from pipeline.params import check_params
 from pipeline.training.checkpoints import digest_inputs
-from pipeline.training.loop import Run, Trainer
+from pipeline.training.loop import NoMonitor, Run, Trainer
 from pipeline.training.objectives import check_references
+from pipeline.training.probe import find_oddities
 
 PAGE = Page(ROOT / "docs/extending.md")
 FILES = {block.text.split("\n")[0].removeprefix("# "): block.text for block in PAGE.blocks("python")}
@@ -250,6 +251,69 @@ def test_what_would_train_nothing_is_named_in_the_first_step(project, file, old,
     trainer = Trainer(Rank(0, 1, CPU), Run(1, params.clip, params.train, 20), tiny_set(project / "data"))
     with pytest.raises(UserError, match=told):
         trainer.train()
+
+
+class Said(NoMonitor):
+    """Keeps what the training warns of."""
+
+    def __init__(self):
+        self.lines = []
+
+    def warn(self, message):
+        self.lines.append(message)
+
+
+def train_changed(project, file, *changes):
+    """What the training says when parts of an example's code are replaced."""
+    path = project / "extensions/training" / f"{file}.py"
+    text = path.read_text(encoding="utf-8")
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    path.write_text(text, encoding="utf-8")
+    said = Said()
+    params = tiny_params(**settings("train"), total_clips=16, penalty_every=1)
+    run = Run(1, params.clip, params.train, 20)
+    Trainer(Rank(0, 1, CPU), run, tiny_set(project / "data"), monitor=said).train()
+    return [line for line in said.lines if line.startswith("train.generator")]
+
+
+DRAWN = "torch.tanh(self.pixels(hidden)).unflatten(1, self.frames)"
+SHOWN = "self.pixels(hidden).unflatten(1, self.frames)"
+OWN = "train.generator.kind: 'extensions.training.dense:DenseGenerator' returns"
+
+
+@pytest.mark.parametrize(
+    ("new", "told"),
+    [
+        (DRAWN, []),
+        (f"{DRAWN} + 0.01 * torch.randn(len(z), *self.frames)", ["other clips for the same noise"]),
+        (f"127.5 * {DRAWN} + 127.5", ["values from "]),
+        (f"9 * torch.randn(len(z), *self.frames) + {SHOWN}", ["other clips for the same noise", "values from "]),
+    ],
+)
+def test_a_generator_with_noise_of_its_own_or_values_that_no_clip_has_is_told_once(project, new, told):
+    found = train_changed(project, "dense", (DRAWN, new))
+    assert len(found) == len(told)
+    for line, start in zip(sorted(found), told, strict=True):
+        assert line.startswith(f"{OWN} {start}")
+
+
+@pytest.mark.usefixtures("project")
+def test_a_look_at_the_generator_changes_no_noise_of_the_training():
+    params = tiny_params(**settings("train"))
+    network = TextToVideo(params.clip, params.train, 20)
+    network.generator.forward = lambda z, _: torch.randn(len(z), 3, 8, 16, 16)
+    torch.manual_seed(1)
+    expected = torch.rand(3)
+    torch.manual_seed(1)
+    assert set(find_oddities(network, trained=False)) == {"noise", "range"}
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_code_of_ones_own_is_named_where_a_value_is_not_finite(project):
+    with pytest.raises(UserError, match=r"capped_r1 was nan at step 1 of 2.*due to code of your own: .*:capped_r1"):
+        train_changed(project, "capped", (" - 1)", " - 1) * float('nan')"))
 
 
 def test_a_discriminator_that_scores_something_else_is_named(project):
