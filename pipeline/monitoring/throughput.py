@@ -4,6 +4,8 @@ As clock times, they go to the terminal, the loggers and a cost file beside thei
 profiles a few steps, to find the operations that take longest.
 """
 
+import os
+import re
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -27,6 +29,7 @@ MATMUL_SIDE = {"cpu": 1024, "cuda": 8192}  # large enough for full speed, small 
 MATMUL_SECONDS = 0.1
 Clock = Callable[[], float]
 
+TAIL = 8192  # bytes at the end of a trace: more than what follows its events
 WARM_STEPS = 3  # at least: the first ones allocate memory, and select and compile kernels
 
 COST = "cost.json"
@@ -145,15 +148,17 @@ class StepProfile:
 
 
 def profile_steps(trainer: Trainer, steps: int, file: Path) -> StepProfile:
-    """Trace steps after a warm-up, the first of them penalised, and write the trace to `file`."""
+    """Trace steps after a warm-up, the first of them penalised, and write the trace to `file`.
+
+    Raises UserError if it cannot be written.
+    """
     every, on_gpu = trainer.run.params.penalty_every, trainer.rank.device.type == "cuda"
     warm = every * -(-WARM_STEPS // every)
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if on_gpu else [])]
     costs: list[OperationCost] = []
 
     def keep(traced: profile) -> None:
-        with atomic_write(file) as temporary:
-            traced.export_chrome_trace(str(temporary))
+        _write_trace(traced, file)
         costs.extend(_costs(traced, steps, on_gpu=on_gpu))
 
     with profile(
@@ -166,6 +171,24 @@ def profile_steps(trainer: Trainer, steps: int, file: Path) -> StepProfile:
                 before = time.perf_counter(), time.thread_time()
     seconds, own_seconds = (end - start for start, end in zip(before, after, strict=True))
     return StepProfile(costs, own_seconds / seconds)
+
+
+def _write_trace(traced: profile, file: Path) -> None:
+    """Raises UserError if there is no room: torch raises nothing and leaves part of it, under its name or another."""
+    with atomic_write(file) as temporary:
+        traced.export_chrome_trace(str(temporary))
+        if not _is_whole(temporary):
+            temporary.with_name(f"{temporary.name}.tmp").unlink(missing_ok=True)
+            raise UserError(f"{file}: torch could not write the trace; make room on the disk and run the command again")
+
+
+def _is_whole(trace: Path) -> bool:
+    """Whether the file is there and ends as JSON does after its list of events."""
+    if not trace.exists():
+        return False
+    with trace.open("rb") as file:
+        file.seek(-min(TAIL, trace.stat().st_size), os.SEEK_END)
+        return re.search(rb"\][^]]*}\s*$", file.read()) is not None
 
 
 def _costs(traced: profile, steps: int, *, on_gpu: bool) -> list[OperationCost]:

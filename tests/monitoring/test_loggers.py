@@ -2,17 +2,15 @@
 
 import csv
 import json
-import resource
 import shutil
-import signal
 import subprocess
 import sys
 import threading
 import time
-from contextlib import contextmanager
 
 import numpy as np
 import pytest
+from full_disks import limited_files
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -111,26 +109,13 @@ def test_values_after_the_folder_was_removed_are_kept(tmp_path):
     assert [event.step for event in events.Scalars("loss/generator")] == [16]
 
 
-@contextmanager
-def full_disk():
-    """A limit on the size of files stands for it."""
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    try:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-        signal.signal(signal.SIGXFSZ, before)
-
-
 @pytest.mark.parametrize("kind", ["tensorboard", "dvclive"])
 def test_on_a_full_disk_the_error_names_where_it_wrote_and_comes_at_once(tmp_path, monkeypatch, kind):
     if kind == "dvclive":
         pytest.importorskip("dvclive", reason="DVCLive is an extra: pip install -c constraints.txt -e '.[dvclive]'")
     monkeypatch.chdir(tmp_path)
     (logger,) = open_loggers(logging(**{kind: True}), tmp_path / "run", 0, [])
-    with full_disk(), pytest.raises(OSError, match="too large") as caught:
+    with limited_files(), pytest.raises(OSError, match="too large") as caught:
         report(logger, rows(1))
     assert {"tensorboard": "events.out", "dvclive": "dvclive"}[kind] in str(caught.value.filename)
 

@@ -1,6 +1,7 @@
 """What a run says of its cost is what can be worked out by hand, and saying it changes no byte of the run."""
 
 import copy
+import json
 import mmap
 import re
 from functools import partial
@@ -8,10 +9,13 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from full_disks import limited_files
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch.profiler import ProfilerActivity, profile
 from training_sets import CPU, tiny_params, tiny_set, write_project
 
 from pipeline.data.sampler import reseed
+from pipeline.errors import UserError
 from pipeline.losses import PENALTIES, SharedRng
 from pipeline.models.flops import step_flops
 from pipeline.monitoring import throughput
@@ -173,3 +177,25 @@ def test_a_run_tells_its_cost_to_terminal_and_board_but_not_to_its_history(tmp_p
     assert names <= set(scalars)
     history = (tmp_path / "project/data/model/history.csv").read_text()
     assert not re.search("speed|second|waiting|memory|flops", history)
+
+
+@pytest.mark.parametrize(("operations", "room"), [(1, 0), (1, 2048), (200, 0), (200, 32768)])
+def test_a_trace_that_does_not_fit_on_the_disk_is_told_and_leaves_nothing(tmp_path, operations, room):
+    """Torch notices it only if more than the last buffer is missing."""
+    with profile(activities=[ProfilerActivity.CPU]) as traced:
+        for _ in range(operations):
+            torch.ones(2, 2) @ torch.ones(2, 2)
+    file = tmp_path / "trace.json"
+    with (
+        limited_files(room),
+        pytest.raises(UserError, match=r"trace\.json: torch could not write .*; make room"),
+    ):
+        throughput._write_trace(traced, file)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_trace_that_fits_is_kept(tmp_path):
+    with profile(activities=[ProfilerActivity.CPU]) as traced:
+        torch.ones(2, 2) @ torch.ones(2, 2)
+    throughput._write_trace(traced, tmp_path / "trace.json")
+    assert json.loads((tmp_path / "trace.json").read_text())["traceEvents"]

@@ -2,9 +2,7 @@
 
 import os
 import re
-import resource
 import shutil
-import signal
 import subprocess
 import sys
 import tomllib
@@ -13,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from full_disks import limited_files
 from typer.testing import CliRunner
 
 from pipeline.cli.commands import COMMANDS, app
@@ -54,19 +53,11 @@ def test_an_unpacked_archive_is_used_without_git_and_a_clone_with_it(dvc_folder)
 
 
 def test_settings_for_which_there_is_no_room_leave_those_of_the_user_as_they_are(dvc_folder):
-    """A limit on the size of files stands for a full disk."""
     path = dvc_folder / ".dvc/config.local"
     path.write_text(f"['remote \"store\"']\n    password = {'secret' * 50}\n")
     kept = path.read_bytes()
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    try:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (len(kept), limits[1]))
-        with pytest.raises(OSError, match="too large"):
-            configure_dvc(dvc_folder)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-        signal.signal(signal.SIGXFSZ, before)
+    with limited_files(len(kept)), pytest.raises(OSError, match="too large"):
+        configure_dvc(dvc_folder)
     assert path.read_bytes() == kept
     configure_dvc(dvc_folder)
     assert kept.strip().splitlines()[-1] in path.read_bytes()

@@ -1,10 +1,8 @@
 """Checkpoints: what comes back is what was saved, a broken one is skipped, equal runs exclude each other."""
 
-import resource
-import signal
-
 import pytest
 import torch
+from full_disks import limited_files
 from training_sets import CPU
 
 from pipeline.errors import UserError
@@ -89,17 +87,9 @@ def test_a_pickle_that_would_run_code_is_not_run(checkpoints, tmp_path, capsys):
 
 
 def test_a_state_that_cannot_be_written_leaves_the_last_one_whole(checkpoints):
-    """A limit on the size of files stands for a full disk."""
     checkpoints.save(state(1))
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    try:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
-        with pytest.raises(OSError, match="too large"):
-            checkpoints.save({"step": 2, "networks": torch.zeros(10_000)})
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-        signal.signal(signal.SIGXFSZ, before)
+    with limited_files(4096), pytest.raises(OSError, match="too large"):
+        checkpoints.save({"step": 2, "networks": torch.zeros(10_000)})
     assert [path.name for path in checkpoints.folder.iterdir()] == ["step-000000001.pt"]
     assert checkpoints.load(CPU)["step"] == 1
 
