@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.corpus import as_text
+from pipeline.corpus.contained import list_videos
 from pipeline.corpus.readers import json_files, lists, sidecar, table
 from pipeline.corpus.readers.cells import list_column_names, list_tables, read_cells
 from pipeline.corpus.readers.containers import find_first_container, lists_downloads, read_samples
 from pipeline.corpus.segments import adopt_unit, counts_frames, find_segment_columns, is_in_one, is_start
-from pipeline.corpus.video_names import ANYWHERE, YOUTUBE, has_video_ending, split_ending
+from pipeline.corpus.video_names import ANYWHERE, YOUTUBE, VideoIndex, has_video_ending, split_ending
 from pipeline.errors import UserError
 from pipeline.letters import CAMEL_CASE
 from pipeline.params import ColumnParams, DatasetParams
@@ -49,6 +50,8 @@ def guess_columns(labels: Path, format_name: str, dataset: DatasetParams) -> tup
     named = format_name == "metadata" and any(map(table.FILE_NAMES.fullmatch, names))
     if format_name in ("table", "json", "metadata") and not named and not _has_path(names, columns):
         found |= _guess_path(_find_first_file(labels, format_name, dataset), names, columns)
+        if format_name == "table" and not found and _are_named_after_videos(labels, dataset):
+            found["path"] = f"{ANYWHERE}{{{table.FILE}}}"
     caption = columns.caption
     guessed = find_caption(names, dataset)
     if guessed not in (None, caption):
@@ -157,7 +160,7 @@ def _is_column(name: str, names: Sequence[str]) -> bool:
 def _has_path(names: Sequence[str], columns: ColumnParams) -> bool:
     """Whether the files have the column of paths, or all columns that it is made of; true if params use ids."""
     fields = table.list_fields(columns.path) or [str(columns.path)]
-    return not isinstance(columns.path, str) or all(field in names for field in fields)
+    return not isinstance(columns.path, str) or all(field in (*names, table.FILE) for field in fields)
 
 
 def _guess_path(file: Path | None, names: Sequence[str], columns: ColumnParams) -> dict[str, str]:
@@ -173,6 +176,13 @@ def _guess_path(file: Path | None, names: Sequence[str], columns: ColumnParams) 
         return {"path": url}
     name = name or find_column(top, WEAK_IDS) or find_column(names, WEAK_IDS)
     return {"path": f"{ANYWHERE}{{{name}}}"} if name else {}
+
+
+def _are_named_after_videos(labels: Path, dataset: DatasetParams) -> bool:
+    """Whether there is a table per video, `cam1.csv` for `cam1.mp4`: whether one of the first has such a name."""
+    tables = list_tables(labels) if labels.is_dir() else [labels]
+    index = VideoIndex(list_videos(dataset.videos))
+    return any(index.list_candidates(path.stem) for path in tables[:SAMPLED_ROWS])
 
 
 def _find_video_column(file: Path, names: Sequence[str]) -> str | None:

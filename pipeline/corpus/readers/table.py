@@ -53,6 +53,7 @@ Change = Callable[[dict[str, Any]], dict[str, Any]]  # converts the cells of a r
 NO_CLASSES: Mapping[str, str] = MappingProxyType({})
 
 NUMBER = re.compile(r"-?\d+")
+FILE = "__file__"  # field of a path that is the name of the table, without its extension
 
 METADATA_NAMES = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 PATH_COLUMNS = ("file_name", "video_file_name", "video_file_names")
@@ -92,6 +93,8 @@ def _find_tables(labels: Path, dataset: DatasetParams) -> list[Table]:
     if not labels.is_dir():
         return [Table(labels)]
     tables = _skip_unlabelled([path for path in list_tables(labels) if path.name != dataset.classes], dataset)
+    if tables and FILE in list_fields(dataset.columns.path):
+        return [Table(path) for path in tables]
     splits = {path: split for path in tables if (split := find_split(path.stem))}
     if tables and not splits and (len(tables) == 1 or are_parts(tables)):
         return [Table(path) for path in tables]
@@ -136,7 +139,7 @@ def list_columns(columns: ColumnParams) -> dict[str, str | int]:
     named = {key: name for key, name in columns.model_dump().items() if name is not None}
     if fields := list_fields(columns.path):
         del named["path"]
-        named |= {f"path {{{field}}}": field for field in fields}
+        named |= {f"path {{{field}}}": field for field in fields if field != FILE}
     return named
 
 
@@ -156,7 +159,7 @@ def make_table_rows(
     """
     fields = list_fields(dataset.columns.path)
     for number, (where, cells) in enumerate(listed):
-        row: dict[str, Any] = dict(zip(named, cells, strict=True))
+        row: dict[str, Any] = {f"path {{{FILE}}}": table.path.stem, **dict(zip(named, cells, strict=True))}
         if number == 0 and change is None:
             _refuse_objects(row.get("caption"), table, dataset, where)
         whole = _fill_path(row, str(dataset.columns.path), fields, table, where) if fields else row.get("path")

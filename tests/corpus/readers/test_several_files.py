@@ -72,3 +72,23 @@ def test_texts_that_name_no_video_are_no_captions(tmp_path):
         read_rows(tmp_path / "labels", dataset)
     write_files(tmp_path, {"labels/lists/a.txt": "a dog"})
     assert [row.label for row in read_rows(tmp_path / "labels", dataset)] == ["a dog", "x/a.mp4 1"]
+
+
+@pytest.mark.parametrize("kind", ["table", "auto"])
+def test_a_table_per_video_names_it(tmp_path, kind):
+    """Tables of parts, as annotators save one for each recording; they are no numbered parts of one table."""
+    table = "start,end,label\n0.5,2.5,run\n3,5.5,jump\n"
+    write_files(tmp_path, {"labels/cam1.csv": table, "labels/cam2.csv": table, "videos/day/cam2.mp4": "v"})
+    named = {"path": "**/{__file__}", "caption": "label", "category": "label", "start": "start", "end": "end"}
+    labels = tmp_path / "labels"
+    rows = read_rows(labels, reading(kind, labels, **(named if kind == "table" else {})))
+    assert [(row.id, row.video, row.label, tuple(row.segment)) for row in rows] == [
+        ("cam1@00000.500-00002.500", "**/cam1", "run", (0.5, 2.5)),
+        ("cam1@00003.000-00005.500", "**/cam1", "jump", (3.0, 5.5)),
+        ("cam2@00000.500-00002.500", "**/cam2", "run", (0.5, 2.5)),
+        ("cam2@00003.000-00005.500", "**/cam2", "jump", (3.0, 5.5)),
+    ]
+    (tmp_path / "videos/day/cam2.mp4").unlink()
+    if kind == "auto":
+        with pytest.raises(UserError, match="has no column 'path'"):
+            read_rows(labels, reading(kind, labels))
