@@ -47,6 +47,7 @@ from pipeline.corpus.readers.variants import (
     take_whole,
 )
 
+ACTIONS = "annotated_intervals.narrated_actions"
 CHARADES = ("id", "script", "descriptions", "actions", "length")
 CHARADES_CLASSES = ("Charades_v1_classes.txt", "*classes*.txt")
 PIECES = ("youtube_id", "time_start", "time_end")
@@ -188,6 +189,13 @@ SETS: dict[str, tuple[Variant, ...]] = {
         Variant(  # EgoClip
             {"path": "video_uid", "start": "clip_start", "end": "clip_end", "caption": "clip_text"},
             ("video_uid", "clip_start", "clip_end", "clip_text"),
+            change=clean_narration,
+        ),
+        Variant(  # the benchmark of hands and objects, fho_main.json
+            {"path": "video_uid", "caption": f"{ACTIONS}.narration_text"}
+            | {"start": f"{ACTIONS}.start_sec", "end": f"{ACTIONS}.end_sec"},
+            ("video_uid", ACTIONS),
+            kind="json",
             change=clean_narration,
         ),
     ),

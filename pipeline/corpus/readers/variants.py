@@ -324,8 +324,10 @@ def join_narrations(row: Row) -> Row:
 
 
 def clean_narration(row: Row) -> Row:
-    """EgoClip has a narration of Ego4D in each row."""
-    return row | {"caption": _clean_narration(as_text(row["caption"]))}
+    """EgoClip has a narration of Ego4D in each row; the benchmark of hands and objects has a list of them."""
+    said = row["caption"]
+    cleaned = [_clean_narration(as_text(text)) for text in (said if isinstance(said, list) else [said])]
+    return row | {"caption": cleaned if isinstance(said, list) else cleaned[0]}
 
 
 def _clean_narration(narration: str) -> str:

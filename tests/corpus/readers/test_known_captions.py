@@ -309,6 +309,18 @@ def test_egoclip_has_a_narration_of_ego4d_in_each_row(place):
     ]
 
 
+def test_the_hands_of_ego4d_have_narrations_in_intervals(place):
+    def act(text, *times):
+        return {"narration_text": text, "start_sec": times[0], "end_sec": times[1], "start_frame": 1, "end_frame": 2}
+
+    intervals = [{"narrated_actions": [act("#C C cuts a #unsure", 1.5, 9.5)]}, {"narrated_actions": [act("x", 9, 12)]}]
+    videos = [{"video_uid": "here", "annotated_intervals": intervals, "video_metadata": {"fps": 30.0}}]
+    assert seen("ego4d", place({"fho_main.json": {"version": "2", "videos": videos}})) == [
+        ("here", "cuts something", "all", "all", (1.5, 9.5), ""),
+        ("here", "x", "all", "all", (9.0, 12.0), ""),
+    ]
+
+
 def test_ms_asl_has_pages_of_videos_with_times_in_seconds(place, capsys):
     row = {
         "url": "https://www.youtube.com/watch?v=C37R_Ix8-qs",
