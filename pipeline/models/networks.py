@@ -28,10 +28,14 @@ class Generator(nn.Module):
     [B,E] encodes the words that name objects and `action_cond` [B,E] all others; both encode all words if no caption of
     the data names an object. Subclasses are built with (shape, params, cond): the shape of the clips, the section
     train.generator, the width E of the captions' vectors.
+
+    `forward` may set `regulariser`: a scalar that a GAN's training adds to the generator's loss, with a weight that
+    rises from 0 to 1.
     """
 
     z_width: int  # Z, noise values per clip; set when it is built
     draws_chosen_frames = False  # True: `forward` also takes a slice `frames=` and draws only these
+    regulariser: Tensor | None = None
 
     @classmethod
     def separates_objects(cls, params: Any) -> bool:  # noqa: ARG003

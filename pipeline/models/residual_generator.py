@@ -254,6 +254,9 @@ class ResidualGenerator(Generator):
     hands above all, and the motion of all layers on the latter. So an object keeps its layer and its appearance in a
     motion that it was never seen in. Its appearance includes an offset in position and size, constant over the clip.
     All else is conditioned on `cond`.
+
+    With a `motion_penalty`, that times the total variation of the poses over the frames is added to the loss, so that
+    layers rest unless the discriminator asks for motion. Rudin, Osher, Fatemi 1992, doi:10.1016/0167-2789(92)90242-F.
     """
 
     to_rgb: Tensor
@@ -265,6 +268,7 @@ class ResidualGenerator(Generator):
         self.register_buffer("to_rgb", opponent_colours(LIGHTNESS, HUE))
         self.time = 2 if shape.frames % 2 == 0 else 1  # frames per step inside the network
         self.frames = shape.frames
+        self.motion_penalty = params.motion_penalty
         code = params.code_width
         self.step_encoder = StepEncoder(self.content + self.curves + cond, code)
         self.object_code, self.other_code = linear(self.content + cond, code), linear(self.content + cond, code)
@@ -307,6 +311,8 @@ class ResidualGenerator(Generator):
         with in_float32(z):  # positions in bf16 would jitter
             code = self._encode_steps(content, action_cond, knots, self.frames)[:, frames]  # [B,T,K]
             poses = self.pose_head.bound(self._add_offset(self.pose_head(code), object_code))
+            if self.training and self.motion_penalty:
+                self.regulariser = self.motion_penalty * poses.diff(dim=1).abs().sum((1, 3)).mean()
         layers = split_layers(self.object_layers(object_code), OBJECT_ALPHA_BIAS, self.window)  # [B,N,4,H,W]
         if self.other_layers is not None:
             other_code = activate(self.other_code(torch.cat((content, action_cond), dim=1)))

@@ -64,6 +64,7 @@ class ResidualParams(Section):
     layers: PositiveInt
     object_layers: PositiveInt
     object_extent: Annotated[float, Field(gt=0, le=1)]
+    motion_penalty: Annotated[float, Field(ge=0)]
     still_width: PositiveInt
     background: Literal["still", "moving", "warped"]
     conditioning: Literal["factorised", "caption"]

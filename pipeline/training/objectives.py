@@ -44,6 +44,7 @@ class ScheduleValues:
     lr_scale: float  # of either learning rate
     gamma_scale: float  # of every penalty's gamma
     mismatched: float  # weight of mismatched captions
+    regulariser: float  # scale of the regulariser that a generator sets itself, 0 to 1
     beta2: float
     condition: float  # scale of the caption vectors in both networks, 0 to 1
     augmentation: float  # probability of each kind
@@ -69,6 +70,7 @@ def compute_schedule(params: TrainParams, clips_seen: int) -> ScheduleValues:
         lr_scale=warm * annealed(1.0, params.final_lr_share),
         gamma_scale=annealed(1.0, params.final_gamma_share),
         mismatched=params.mismatched * annealed(1.0, params.final_mismatched_share),
+        regulariser=annealed(0.0, 1.0) ** 2,  # late: layers have to find their motion before it is penalised
         beta2=annealed(*params.beta2),
         condition=min(done / params.condition_ramp, 1.0) if params.condition_ramp else 1.0,
         augmentation=annealed(*params.augmentation.probability),

@@ -190,10 +190,10 @@ def _update_together(
         )
     }
     gradient = passes.generator_gradient()
-    norms["gradient/generator"] = _update(
-        drawn, nets.generator, nets.generator_adam, context, average_gradients, gradient=gradient
-    )
-    return passes.values | norms
+    # The sum has this gradient at the clips.
+    loss, values = _regularise((drawn * gradient).sum(), nets, context)
+    norms["gradient/generator"] = _update(loss, nets.generator, nets.generator_adam, context, average_gradients)
+    return passes.values | values | norms
 
 
 class OnePass:
@@ -279,8 +279,17 @@ def _update_generator(
     real, fake = context.augment(real), context.augment(fake)
     with cached():
         loss = _objective(context).generator(nets.discriminator, real, fake, batch, context)
-    norm = _update(loss, nets.generator, nets.generator_adam, context, average_gradients)
-    return {"loss/generator": loss, "gradient/generator": norm}
+    whole, values = _regularise(loss, nets, context)
+    norm = _update(whole, nets.generator, nets.generator_adam, context, average_gradients)
+    return values | {"loss/generator": loss, "gradient/generator": norm}
+
+
+def _regularise(loss: Tensor, nets: Networks, context: StepContext) -> tuple[Tensor, Values]:
+    """Add to the loss what the generator set in its last forward pass; and that, by the name it is logged under."""
+    regulariser = nets.generator.generator.regulariser
+    if regulariser is None:
+        return loss, {}
+    return loss + context.schedule.regulariser * regulariser, {"loss/regulariser": regulariser}
 
 
 def _objective(context: StepContext) -> Objective:
@@ -297,12 +306,9 @@ def _update(
     adam: torch.optim.Adam,
     context: StepContext,
     average_gradients: Averager,
-    gradient: Tensor | None = None,
     also: Sequence[Tensor] = (),
 ) -> Tensor:
     """One update along the gradient of `loss` -> the norm of the gradient in all weights, before any clipping.
-
-    `gradient` is that of a further loss with respect to `loss`, if known.
 
     The tensors in `also` get a gradient besides the weights. Nothing else does: penalised clips require one for their
     penalties only.
@@ -312,7 +318,7 @@ def _update(
         raise UserError(f"train: the loss does not depend on the weights of {type(model).__name__}: {way}")
     adam.zero_grad(set_to_none=True)
     weights = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    torch.autograd.backward(loss, gradient, inputs=[*weights, *also])
+    torch.autograd.backward(loss, inputs=[*weights, *also])
     if average_gradients is not None:
         average_gradients(model.parameters())
     norm = get_total_norm([weight.grad for weight in weights if weight.grad is not None])

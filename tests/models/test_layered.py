@@ -1,5 +1,6 @@
 """Layers: pictures moved over a background."""
 
+import itertools
 import math
 import statistics
 
@@ -194,6 +195,23 @@ def test_layers_of_objects_hardly_shrink_and_can_be_enlarged() -> None:
         assert smallest < sides[0, :2].min() <= sides[0, :2].max() < smallest + 0.02
         assert 0.49 < sides[0, 2].min() <= sides[0, 2].max() < 0.51
         assert sides[2].min() > 1.9
+
+
+def test_the_motion_penalty_is_how_far_the_layers_move_and_is_taken_in_training_alone() -> None:
+    params = tiny_params(generator={"layers": 3, "motion_penalty": 0.5}).train.generator
+    model = ResidualGenerator(clip_shape(4, 16, 16), params, cond=8)
+    seen: list[torch.Tensor] = []
+    model.pose_head.register_forward_hook(lambda head, _, poses: seen.append(head.bound(poses)))
+    z, cond = torch.randn(6, model.z_width), torch.randn(6, 8)
+    model.eval()(z, cond)
+    assert model.regulariser is None
+    model.train()(z, cond)
+    assert model.regulariser is not None
+    distances = [(after - before).abs().sum() for before, after in itertools.pairwise(seen[-1].unbind(1))]
+    torch.testing.assert_close(model.regulariser, 0.5 * sum(distances) / (6 * 3))
+    torch.nn.init.zeros_(model.pose_head.poses.weight)
+    model(z, cond)
+    assert model.regulariser == 0
 
 
 def test_objects_are_in_the_middle_of_their_layers() -> None:

@@ -81,6 +81,10 @@ def test_schedules_at_the_start_half_way_and_at_the_end(clips, lr, gamma, mismat
     assert found == pytest.approx((lr, gamma, mismatched, beta2))
 
 
+def test_the_regulariser_of_a_generator_rises_late():
+    assert [compute_schedule(ANNEALED, clips).regulariser for clips in (0, 500, 1000)] == pytest.approx([0, 0.25, 1])
+
+
 def test_captions_are_let_in_evenly_over_their_share_of_the_run_and_at_once_without_one():
     ramped = ANNEALED.model_copy(update={"condition_ramp": 0.2})
     assert [compute_schedule(ramped, clips).condition for clips in (0, 50, 100, 200, 900)] == pytest.approx(

@@ -294,6 +294,31 @@ def test_updates_from_one_pass_have_the_slopes_of_both_losses(nets, batch, adver
             torch.testing.assert_close(gradient, expected, rtol=1e-3, atol=1e-5 * expected.abs().max().item() + 1e-9)
 
 
+@pytest.mark.parametrize("updates", ["in_turn", "together"])
+def test_a_regulariser_of_the_generator_joins_its_loss_as_the_schedule_says(nets, batch, updates):
+    """The gradient with it, minus that without it, is the regulariser's own; poses alone have one."""
+    params = PARAMS.train.model_copy(update={"updates": updates, "discriminator_lr": 1e-12})
+    found = {}
+    for scale in (0.0, 0.5, 1.0):
+        now = copy.deepcopy(nets)
+        now.generator.generator.motion_penalty = 3.0
+        values = take(now, batch, params=params, now=replace(NOW, regulariser=scale))
+        assert values["loss/regulariser"] > 0
+        found[scale] = {name: weight.grad.clone() for name, weight in now.generator.named_parameters()}
+    network = nets.generator.train()
+    network.generator.motion_penalty = 3.0
+    network(batch.z, batch.token_ids)
+    names, weights = zip(*network.named_parameters(), strict=True)
+    own = torch.autograd.grad(network.generator.regulariser, weights, allow_unused=True)
+    assert {name for name, gradient in zip(names, own, strict=True) if gradient is None} >= {
+        "generator.background.last.weight"
+    }
+    for name, gradient in zip(names, own, strict=True):
+        for scale in (0.5, 1.0):
+            expected = found[0.0][name] + (0 if gradient is None else scale * gradient)
+            torch.testing.assert_close(found[scale][name], expected, rtol=1e-3, atol=1e-6)
+
+
 def test_networks_learn_from_every_second_frame_of_a_clip_from_one_of_the_first_two(clips):
     """Real and generated clips are shown from the same frame on, and no other frame is drawn."""
     params = tiny_params(discriminator={"frame_stride": 2}).train
