@@ -5,9 +5,17 @@ import itertools
 import torch
 from torch import Tensor, nn
 
-from pipeline.models.layers import ConditionalBatchNorm, Modulation, conv, linear, rectify, upsample
+from pipeline.models.layers import (
+    CURVE_KNOTS,
+    ConditionalBatchNorm,
+    Modulation,
+    conv,
+    linear,
+    rectify,
+    smooth_curves,
+    upsample,
+)
 from pipeline.models.networks import Generator
-from pipeline.models.residual_generator import CURVE_KNOTS, smooth_curves
 from pipeline.params import ClipParams, ConvGruParams, count_doublings
 
 

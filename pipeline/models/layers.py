@@ -1,4 +1,4 @@
-"""Blocks and normalisation layers that the generators and discriminators are made of."""
+"""What generators and discriminators are made of: blocks, normalisation layers, and curves over time."""
 
 import math
 from collections.abc import Callable
@@ -13,6 +13,7 @@ SLOPE = 0.2  # of the leaky ReLU
 GAIN = math.sqrt(2 / (1 + SLOPE**2))  # makes the mean square of its output that of a normal input
 
 MOMENTUM, EPSILON = 0.1, 1e-5
+CURVE_KNOTS = 4  # random values that a smooth motion curve interpolates
 PIXEL_NORM_EPSILON = 1e-4  # added to a mean square before dividing by its root
 Mean = Callable[[Tensor], Tensor]  # a tensor -> its mean over all processes of the run, with gradient
 
@@ -247,3 +248,11 @@ def normalise_weights(model: nn.Module) -> None:
             if isinstance(module, Convolution):
                 module.gain = 1.0
             spectral_norm(module)
+
+
+def smooth_curves(knots: Tensor, steps: int) -> Tensor:
+    """Curves through evenly spaced knots, interpolated by a raised cosine: knots [B,M,K] -> [B,steps,M]."""
+    positions = torch.linspace(0, knots.shape[2] - 1, steps, device=knots.device, dtype=knots.dtype)
+    left = positions.floor().long().clamp(max=knots.shape[2] - 2)
+    ease = (1 - torch.cos(math.pi * (positions - left))) / 2
+    return torch.lerp(knots[:, :, left], knots[:, :, left + 1], ease).transpose(1, 2)

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pipeline.models.layers import (
+    CURVE_KNOTS,
     ResidualBlock,
     activate,
     change_colours,
@@ -18,6 +19,7 @@ from pipeline.models.layers import (
     linear,
     opponent_colours,
     rectify,
+    smooth_curves,
     unfold,
 )
 from pipeline.models.networks import ALL_FRAMES, Generator
@@ -48,7 +50,6 @@ OBJECT_ALPHA_BIAS, OTHER_ALPHA_BIAS = 1.0, 3.0
 LIGHTNESS = math.sqrt(27 / 11)
 HUE = LIGHTNESS / 3
 
-CURVE_KNOTS = 4  # random values that a smooth motion curve interpolates
 LAYER_DENSITY = 2  # pixels of a layer in one of the frame, along each side
 CANVAS_SCALE = 2  # sides of a background under a moving camera, relative to the frame's
 FLOW_KNOTS = 4  # a flow is interpolated from a grid of this many values on each side
@@ -390,11 +391,3 @@ class StepEncoder(nn.Module):
         x = self.second(activate(x))
         code: Tensor = activate(self.third(activate(x)))
         return code
-
-
-def smooth_curves(knots: Tensor, steps: int) -> Tensor:
-    """Curves through evenly spaced knots, interpolated by a raised cosine: knots [B,M,K] -> [B,steps,M]."""
-    positions = torch.linspace(0, knots.shape[2] - 1, steps, device=knots.device, dtype=knots.dtype)
-    left = positions.floor().long().clamp(max=knots.shape[2] - 2)
-    ease = (1 - torch.cos(math.pi * (positions - left))) / 2
-    return torch.lerp(knots[:, :, left], knots[:, :, left + 1], ease).transpose(1, 2)

@@ -9,9 +9,9 @@ from training_sets import tiny_params
 
 from pipeline.data.dataset import select_object_words
 from pipeline.errors import UserError
-from pipeline.models.layers import activate, change_colours, opponent_colours
+from pipeline.models.layers import CURVE_KNOTS, activate, change_colours, opponent_colours, smooth_curves
 from pipeline.models.networks import Generator, TextToVideo, find_generator
-from pipeline.models.residual_generator import CURVE_KNOTS, ResidualGenerator, smooth_curves
+from pipeline.models.residual_generator import ResidualGenerator
 from pipeline.params import GENERATORS, check_params
 
 PARAMS = tiny_params()
