@@ -184,13 +184,16 @@ def _linger() -> None:
 class StopRequests:
     """Within the context, a first signal only sets the flag; a second one acts as usual, unless `patient`.
 
-    The flag is also set if the parent DVC process has ended, since DVC does not forward SIGTERM to its stages.
+    The flag is also set if a parent DVC process has ended, since DVC does not forward SIGTERM to its stages, or if
+    torchrun was killed, which would leave its processes running.
     """
 
     def __init__(self, *, patient: bool = False) -> None:
         self._asked = False
         self._patient = patient
-        self._dvc = next((parent for parent in psutil.Process().parents() if is_dvc(_command(parent))), None)
+        parents = psutil.Process().parents()
+        dvc = [parent for parent in parents if is_dvc(_command(parent))]
+        self._owners = [*dvc[:1], *(parents[:1] if _under_torchrun() else [])]
         self._before: dict[signal.Signals, signal._HANDLER] = {}
 
     def __enter__(self) -> Self:
@@ -203,7 +206,7 @@ class StopRequests:
             signal.signal(name, handler)
 
     def __bool__(self) -> bool:
-        return self._asked or (self._dvc is not None and _has_ended(self._dvc))
+        return self._asked or any(_has_ended(owner) for owner in self._owners)
 
     def _note(self, number: int, _: FrameType | None) -> None:
         self._asked = True

@@ -160,6 +160,16 @@ def test_two_nodes_share_nothing_but_data_and_go_on_when_a_process_is_killed(fin
 
 
 @pytest.mark.slow
+def test_processes_whose_torchrun_is_killed_save_and_end(project):
+    launcher = ("-m", "torch.distributed.run", "--nproc-per-node=2", "--max-restarts=0")
+    code, printed = ended(started(project, "KILL-PARENT 4 1", *launcher))
+    assert code == -signal.SIGKILL
+    assert "interrupted: training is saved at step" in printed
+    assert find_checkpoints(project)
+    assert not (project / "data/model").exists()
+
+
+@pytest.mark.slow
 def test_a_node_with_other_params_stops_all_of_them(project, tmp_path):
     other = write_project(tmp_path / "other", **TEN_STEPS | {"mismatched": 0.5})
     for code, printed in nodes(project, other, do="none 99 0"):
