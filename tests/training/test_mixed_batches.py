@@ -15,6 +15,7 @@ from pipeline.distributed import Rank
 from pipeline.errors import UserError
 from pipeline.losses import MIXED_BATCHES, PENALTIES, SharedRng
 from pipeline.models.discriminators import Discriminator, make_symmetric
+from pipeline.models.networks import Generator
 from pipeline.training.loop import Run, build_networks
 from pipeline.training.objectives import StepContext, compute_schedule, mixed_discriminator_loss, mixed_generator_loss
 from pipeline.training.step import Networks, train_step
@@ -23,15 +24,26 @@ GROUP = 4
 CENTRES = torch.tensor([[0.6, 0.6, -0.6], [-0.6, 0.0, 0.6]])
 
 
-class Points(nn.Module):
-    """A generator of single pixels."""
+class PixelGenerator(Generator):
+    """Of single pixels; captions say nothing."""
 
     def __init__(self):
         super().__init__()
         self.layers = nn.Sequential(nn.Linear(4, 32), nn.LeakyReLU(0.2), nn.Linear(32, 3), nn.Tanh())
 
-    def forward(self, z, token_ids, condition=1.0, chosen=None):  # noqa: ARG002
+    def forward(self, z):
         return self.layers(z)[:, :, None, None, None]
+
+
+class Points(nn.Module):
+    """The same with what reads captions."""
+
+    def __init__(self):
+        super().__init__()
+        self.generator = PixelGenerator()
+
+    def forward(self, z, token_ids, condition=1.0, chosen=None):  # noqa: ARG002
+        return self.generator(z)
 
 
 class PixelDiscriminator(Discriminator):
