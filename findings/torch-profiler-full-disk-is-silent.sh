@@ -8,7 +8,7 @@
 #   limit of 16 KiB, 200 operations: no exception, no trace.json, and trace.json.tmp of 16,384 bytes
 #   limit of 2 KiB, one operation: no exception, and trace.json of 2,048 bytes, which is no JSON
 #
-# What this project does: `t2v train --profile` checks that the file is there and ends as JSON; otherwise it says so and removes the part.
+# What this project does: where steps are profiled, the file has to be there and to end as JSON; otherwise a message says so, and the part is removed.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

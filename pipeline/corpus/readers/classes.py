@@ -12,6 +12,7 @@ import json
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,7 +36,6 @@ CAPITALS = re.compile(r"\s*([A-Z][A-Z0-9]{1,5})[\s,;:]+(?=.*[a-z])(\S.*?)\s*")
 LABELLED = re.compile(r"\s*[CG]label:\s*(\d+);.*;\s*(\S[^;]*?)\s*")  # of FineGym
 MESSAGE = re.compile(r'name:\s*"([^"]+)"\s*(?:label_)?id:\s*(\d+)')  # of AVA, a protocol buffer as text
 
-_told: set[Path] = set()  # tables of several languages that have been reported
 ENGLISH = {"en", "eng", "english"}  # column of a table with names in several languages
 
 OTHER_FILE = re.compile(r"\.[A-Za-z]\w{1,4}\Z")  # unless it is a video
@@ -117,10 +117,13 @@ def _read_lines(path: Path) -> list[str]:
     english = next((number for number, name in enumerate(names, 1) if name.strip().lower() in ENGLISH), None)
     if english is None:
         raise UserError(f"{path}: has several names for each class, {', '.join(names)}; keep one of these columns")
-    if path not in _told:
-        _told.add(path)
-        print(f"filter: {path}: of the names of classes, {', '.join(names)}, those of {names[english - 1]} are used")
+    _print_once(f"filter: {path}: of the names of classes, {', '.join(names)}, those of {names[english - 1]} are used")
     return [",".join((cells[0], cells[english])) for cells in (line.split(",") for line in lines)]
+
+
+@cache
+def _print_once(text: str) -> None:
+    print(text)
 
 
 def _list_lines(lines: Sequence[str]) -> Pairs:
