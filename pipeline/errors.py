@@ -3,6 +3,7 @@
 import difflib
 import errno
 import functools
+import gc
 import os
 import sys
 import textwrap
@@ -51,6 +52,9 @@ def run(main: Callable[..., Any]) -> None:
 
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.command()(command)
+    if not gc.isenabled():  # see stages/__init__.py
+        gc.freeze()  # what was imported stays: later searches leave it out
+        gc.enable()
     guard(app)
 
 

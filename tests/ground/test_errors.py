@@ -1,6 +1,7 @@
 """What an error says, in one line."""
 
 import errno
+import os
 import subprocess
 import sys
 
@@ -129,3 +130,16 @@ def test_a_fault_at_an_import_is_told_as_python_tells_it():
     answer = subprocess.run([sys.executable, "-c", "import stages; 1 / 0"], cwd=ROOT, capture_output=True, text=True)
     assert answer.returncode == 1
     assert answer.stderr.startswith("Traceback")
+
+
+@pytest.mark.parametrize(
+    ("command", "collected"),
+    [(["-m", "stages.tokenize_captions", "--help"], "True True"), (["-c", "import stages"], "True False")],
+)
+def test_only_the_imports_of_a_stage_run_without_garbage_collection(tmp_path, command, collected):
+    """Where a program imports it that may never call `run`, memory is freed as ever. What was imported is frozen."""
+    told = "import atexit, gc\natexit.register(lambda: print(gc.isenabled(), gc.get_freeze_count() > 0))\n"
+    (tmp_path / "sitecustomize.py").write_text(told)
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    answer = subprocess.run([sys.executable, *command], cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert (answer.returncode, answer.stdout.splitlines()[-1]) == (0, collected)
