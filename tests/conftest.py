@@ -1,5 +1,6 @@
 """What several test files share."""
 
+import gc
 import os
 import pickle
 from pathlib import Path
@@ -17,6 +18,9 @@ from pipeline.files import lock_folder
 os.environ.setdefault(
     "OMP_NUM_THREADS", str(max((os.cpu_count() or 1) // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")), 1))
 )
+
+# What is imported and collected before the first test stays to the end: no search for garbage has to go through it.
+gc.disable()
 
 # No test asks how fast a machine is, nor whether it is busy with other work.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -41,6 +45,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return name.startswith(LONGEST), slow
 
     items[:] = [item for name in sorted(files, key=weight, reverse=True) for item in files[name]]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop() -> None:
+    """From here on garbage is collected, but not looked for among what is there already."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture
