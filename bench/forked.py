@@ -1,6 +1,7 @@
 """Runs commands of the pipeline as forks of a process that has already imported their modules, for fast starts."""
 
 import ctypes
+import gc
 import os
 import runpy
 import subprocess
@@ -12,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 # For a tiny project, imports take longer than the work of the commands.
+gc.disable()
 for _module in (
     "stages.train_model",
     "stages.evaluate_model",
@@ -25,6 +27,8 @@ for _module in (
     "dvc.repo.reproduce",
 ):
     __import__(_module)
+gc.freeze()  # forks need not search what was imported for garbage, which would also copy its memory
+gc.enable()
 
 NEW_MOUNTS = 0x20000  # CLONE_NEWNS
 POLL_SECONDS = 0.002
