@@ -1,9 +1,10 @@
-"""The quantised weights of a generator as text in the page: whole numbers of steps, planes of bytes, gzip, base85.
+"""The quantised weights of a generator as text in the page: whole numbers of steps, gzip, base85.
 
 The step of a tensor is a power of two, inversely proportional to the sensitivity of the frames to its weights: all
 weights then add the same noise to the frames, which takes the fewest bits for a given error. All steps shrink together
-until a few clips are nearly unchanged. The bytes of the numbers are stored in planes, the lowest ones of all tensors
-first, which compresses better. pipeline/page/player/weights.js decodes this format.
+until a few clips are nearly unchanged. The eight highest bits of all numbers come first, the others, which are as good
+as random, after them, so that gzip compresses nearly as well as possible. pipeline/page/player/weights.js decodes this
+format.
 """
 
 import base64
@@ -16,7 +17,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.numpy import save
 from torch import Tensor
 
 from pipeline.data.dataset import pad
@@ -49,12 +49,14 @@ def pack_weights(model: Model) -> str:
     """
     arrays = _arrange(model)
     exponents = _choose_exponents(model, arrays)
-    planes = {
-        f"{number}.{name}": plane
-        for name, values in arrays.items()
-        for number, plane in enumerate(split_steps(values, exponents[name]))
-    }
-    packed = save(planes, metadata={"exponents": json.dumps(exponents, sort_keys=True)})
+    described, highest, lowest = [], [], []
+    for name, values in arrays.items():
+        high, low = split_steps(values, exponents[name])
+        described.append([name, values.shape, exponents[name], len(low)])
+        highest.append(high.tobytes())
+        lowest.append(np.packbits(low.T).tobytes())  # number by number, the highest bit first
+    header = json.dumps(described, separators=(",", ":")) + "\n"
+    packed = header.encode("ascii") + b"".join(highest) + b"".join(lowest)
     # Weights do not repeat: without matching, the result is 1 % shorter.
     deflate = zlib.compressobj(9, zlib.DEFLATED, GZIP, strategy=zlib.Z_RLE)
     return base64.b85encode(deflate.compress(packed) + deflate.flush()).decode("ascii").replace("<", ",")
@@ -162,12 +164,13 @@ def _count_steps(values: NDArray[np.float32], exponent: int) -> NDArray[np.float
     return steps
 
 
-def split_steps(values: NDArray[np.float32], exponent: int) -> list[NDArray[np.uint8]]:
-    """Planes of the bytes of the numbers of steps, the lowest first; each plane has the shape of `values`.
+def split_steps(values: NDArray[np.float32], exponent: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """The numbers of steps [N] of `values`: a byte each with the highest bits [N], and all lower bits [L,N].
 
-    Numbers are zigzag-encoded: 0, -1, 1, -2 become 0, 1, 2, 3.
+    Numbers are zigzag-encoded: 0, -1, 1, -2 become 0, 1, 2, 3. L is 0 if the largest number fits into a byte.
     """
-    steps: NDArray[Any] = _count_steps(np.ascontiguousarray(values), exponent).astype(np.int64)
+    steps: NDArray[Any] = _count_steps(values.ravel(), exponent).astype(np.int64)
     numbers = np.where(steps < 0, -2 * steps - 1, 2 * steps)
-    planes = max(1, ceil(int(numbers.max(initial=0)).bit_length() / 8))
-    return [(numbers >> 8 * plane & 255).astype(np.uint8) for plane in range(planes)]
+    lower = max(0, int(numbers.max(initial=0)).bit_length() - 8)
+    low = [(numbers >> bit & 1).astype(np.uint8) for bit in reversed(range(lower))]
+    return (numbers >> lower).astype(np.uint8), np.array(low, np.uint8).reshape(lower, numbers.size)

@@ -67,6 +67,22 @@ def test_clips_stand_still_where_less_motion_is_asked_for(open_chromium, path):
 
 @needs_chromium
 @pytest.mark.slow
+def test_cells_of_tables_have_the_direction_of_their_own_text(open_chromium, tmp_path):
+    measure = """() => [...document.querySelectorAll('tr:has(> th > code) > td')].map((cell) => {
+        const text = document.createRange();
+        text.selectNodeContents(cell);
+        const [line, box, style] = [text.getBoundingClientRect(), cell.getBoundingClientRect(), getComputedStyle(cell)];
+        const left = line.left - box.left - parseFloat(style.paddingLeft);
+        return left < box.right - parseFloat(style.paddingRight) - line.right ? "left" : "right";
+    })"""
+    path = write_run_page(tmp_path, first="דחיפה", second="push", wide="x" * 60)
+    with open_chromium(path) as page:
+        page.evaluate("document.querySelectorAll('details').forEach((one) => (one.open = true))")
+        assert page.evaluate(measure)[:2] == ["right", "left"]
+
+
+@needs_chromium
+@pytest.mark.slow
 def test_charts_tell_values_and_zoom_with_the_keyboard(open_chromium, path):
     with open_chromium(path) as page:
         assert page.locator(".plot canvas").count() == page.locator(".plot").count() == 2

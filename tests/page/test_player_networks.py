@@ -137,11 +137,15 @@ def test_captions_cannot_end_their_element(tmp_path):
     assert player == build_player(tmp_path, [hostile], DirectionRules(), 8)
 
 
-@pytest.mark.parametrize("exponent", [-9, -3, 2])
+@pytest.mark.parametrize("exponent", [-16, -9, -3, 2])
 def test_rounded_weights_come_back_as_they_were_rounded(exponent):
     values = np.random.default_rng(0).normal(0, 40, 1000).astype(np.float32)
-    planes = [plane.tolist() for plane in split_steps(values, exponent)]
-    code = "return [...readNumbers(given.planes, 2 ** given.exponent)];"
-    read = run_script(("weights",), code, {"planes": planes, "exponent": exponent})
+    high, low = split_steps(values, exponent)
+    given = {"high": high.tolist(), "low": np.packbits(low.T).tolist(), "lower": len(low), "step": 2.0**exponent}
+    code = """
+        const takeBits = readBits(given.low, 0);
+        return [...readNumbers(given.high, () => takeBits(given.lower), 2 ** given.lower, given.step)];
+    """
+    read = run_script(("weights",), code, given)
     assert np.abs(np.array(read) - values).max() <= 2.0**exponent / 2
     assert np.array_equal(np.array(read) % 2.0**exponent, np.zeros(len(values)))

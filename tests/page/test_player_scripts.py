@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from players import ACTIONS, WORDS, needs_node, run_script
+from players import ACTIONS, WORDS, needs_node, run_in_node, run_script
 
 from pipeline.corpus.captions import normalise_text
 from pipeline.data.sampler import derive_seed, draw_noise
 from pipeline.errors import UserError
-from pipeline.page.widgets import SOURCES
+from pipeline.page.widgets import SOURCES, read_source
 from pipeline.text.tokenizer import encode, match_slots, tokenize
 from pipeline.text.vocabulary import Vocabulary
 
@@ -68,6 +68,15 @@ def test_bytes_of_any_number_survive_as_text(length):
     data = np.random.default_rng(length).integers(0, 256, length, np.uint8).tobytes()
     text = base64.b85encode(data).decode("ascii").replace("<", ",")
     assert bytes(run_script(("weights",), "return [...decodeBase85(given)];", text)) == data
+
+
+def test_a_browser_that_cannot_unpack_weights_is_too_old():
+    code = """
+        delete globalThis.DecompressionStream;
+        readWeights("").catch((error) => console.log(JSON.stringify(error.message)));
+    """
+    told = run_in_node(read_source("weights.js") + code, "")
+    assert told.startswith("this browser is too old")
 
 
 def test_captions_have_the_words_of_the_stage():

@@ -1,12 +1,14 @@
-// Decodes the weights of a model: base85, gzip, safetensors. Each weight is a whole number of steps, stored in planes of
-// bytes by pipeline/page/weights.py.
+// Decodes the weights of a model: base85, gzip, and whole numbers of steps, as written by pipeline/page/weights.py.
 
 const DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+-;,=>?@^_`{|}~";
 
 // Base85 -> the tensors by name, { shape, data } with data a Float32Array.
 async function readWeights(text) {
+  if (typeof DecompressionStream === "undefined") {
+    throw new Error("this browser is too old; the generator needs Chrome or Edge 80, Firefox 113 or Safari 16.4");
+  }
   const unpacked = new Blob([decodeBase85(text)]).stream().pipeThrough(new DecompressionStream("gzip"));
-  return parseSafetensors(await new Response(unpacked).arrayBuffer());
+  return parseTensors(new Uint8Array(await new Response(unpacked).arrayBuffer()));
 }
 
 // Five digits encode four bytes; n digits at the end encode n - 1.
@@ -24,27 +26,41 @@ function decodeBase85(text) {
   return new Uint8Array(bytes.buffer, 0, Math.floor((text.length * 4) / 5));
 }
 
-function parseSafetensors(buffer) {
-  const length = Number(new DataView(buffer).getBigUint64(0, true));
-  const { __metadata__: metadata, ...header } = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 8, length)));
+// A line of JSON lists name, shape, exponent of the step and count of lower bits of each tensor. Then follow the highest
+// bits of the numbers of all tensors, a byte each, and the lower bits, those of each tensor from a whole byte on.
+function parseTensors(bytes) {
+  const end = bytes.indexOf(10);
+  const described = JSON.parse(new TextDecoder().decode(bytes.subarray(0, end)))
+    .map(([name, shape, exponent, lower]) => ({ name, shape, exponent, lower, size: shape.reduce((a, b) => a * b, 1) }));
+  let high = end + 1;
+  let low = described.reduce((sum, { size }) => sum + size, high);
   const tensors = {};
-  for (const [name, exponent] of Object.entries(JSON.parse(metadata.exponents))) {
-    const planes = [];
-    for (let plane = 0; header[`${plane}.${name}`]; plane++) {
-      const [start, end] = header[`${plane}.${name}`].data_offsets;
-      planes.push(new Uint8Array(buffer, 8 + length + start, end - start));
-    }
-    tensors[name] = { shape: header[`0.${name}`].shape, data: readNumbers(planes, 2 ** exponent) };
+  for (const { name, shape, exponent, lower, size } of described) {
+    const takeBits = readBits(bytes, low);
+    const data = readNumbers(bytes.subarray(high, high + size), () => takeBits(lower), 2 ** lower, 2 ** exponent);
+    tensors[name] = { shape, data };
+    high += size;
+    low += Math.ceil((size * lower) / 8);
   }
   return tensors;
 }
 
-// Zigzag-encoded numbers of steps -> weights.
-function readNumbers(planes, step) {
-  const out = new Float32Array(planes[0].length);
+// Takes numbers of up to 24 bits from bytes, the highest bit first.
+function readBits(bytes, at) {
+  let [held, count] = [0, 0];
+  return (bits) => {
+    for (; count < bits; count += 8) held = ((held << 8) | bytes[at++]) & 0x7fffffff;
+    count -= bits;
+    return (held >> count) & ((1 << bits) - 1);
+  };
+}
+
+// Zigzag-encoded numbers of steps -> weights. `highest` are bytes with the highest bits, in units of `unit`; `takeLow`
+// returns the lower bits of the next number.
+function readNumbers(highest, takeLow, unit, step) {
+  const out = new Float32Array(highest.length);
   for (let at = 0; at < out.length; at++) {
-    let number = 0;
-    for (let plane = planes.length - 1; plane >= 0; plane--) number = (number << 8) | planes[plane][at];
+    const number = highest[at] * unit + takeLow();
     out[at] = step * (number & 1 ? -(number + 1) / 2 : number / 2);
   }
   return out;
