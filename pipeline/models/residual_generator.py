@@ -115,6 +115,17 @@ def build_window(shape: ClipParams, extent: float) -> Tensor:
     return fade(shape.height)[:, None] * fade(shape.width)
 
 
+def halve_chroma(images: Tensor) -> Tensor:
+    """Opponent colours at half the resolution, enlarged again: [B,N,3 or 4,H,W] -> the same, lightness and alpha as is.
+
+    In most video files colours have half the resolution of lightness (4:2:0).
+    """
+    lightness, colours, alpha = torch.tensor_split(images, (1, 3), dim=2)
+    halved = F.avg_pool2d(colours.flatten(0, 1), kernel_size=2)
+    smooth = F.interpolate(halved, scale_factor=2, mode="bilinear", align_corners=False)
+    return torch.cat((lightness, smooth.view_as(colours), alpha), dim=2)
+
+
 class PoseHead(nn.Module):
     """Codes of the frames [B,T,K] -> position and log scale of each layer in each frame [B,T,N,POSE], before `bound`.
 
@@ -175,28 +186,52 @@ def transform(layers: Tensor, poses: Tensor, sides: tuple[int, int], extent: int
 
 
 class Camera(nn.Module):
-    """Codes of the frames [B,T,K] and an image [B,3,2H,2W] -> the image seen by a moving camera: frames [B,3,T,H,W].
+    """Codes of the frames [B,T,K] and an image [B,3,h,w] -> the image seen by a moving camera: frames [B,3,T,H,W].
 
-    The camera pans and zooms. With `warped`, a smooth flow is added, for parallax. Border pixels are repeated outside.
+    The image is CANVAS_SCALE times as large as the frame and LAYER_DENSITY times as dense. The camera pans and zooms.
+    With `warped`, a smooth flow is added, for parallax. Border pixels are repeated outside.
     """
+
+    flow_rows: Tensor
+    flow_columns: Tensor
 
     def __init__(self, shape: ClipParams, code: int, *, warped: bool) -> None:
         super().__init__()
         self.sides = shape.height, shape.width
         self.pose_head = PoseHead(code, 1)
         self.flow = linear(code, 2 * FLOW_KNOTS**2, scale=0.0) if warped else None
+        self.register_buffer("flow_rows", _bicubic_weights(shape.height), persistent=False)
+        self.register_buffer("flow_columns", _bicubic_weights(shape.width), persistent=False)
 
     def forward(self, code: Tensor, image: Tensor) -> Tensor:
         poses = self.pose_head.bound(self.pose_head(code))  # [B,T,1,POSE]
         if self.flow is None:
             return transform(image[:, None], poses, self.sides, CANVAS_SCALE)[:, 0]
         knots = (self.flow(code) * FLOW_RATE).view(-1, 2, FLOW_KNOTS, FLOW_KNOTS)
-        flow = F.interpolate(knots, self.sides, mode="bicubic", align_corners=True)  # [B*T,2,H,W]
-        return warp(image, poses[:, :, 0], flow, self.sides)
+        flow = self.flow_rows @ knots @ self.flow_columns.mT  # [B*T,2,H,W]; faster than F.interpolate
+        return warp(soften(image), poses[:, :, 0], flow, self.sides)
+
+
+def _bicubic_weights(side: int) -> Tensor:
+    """The weight of each of FLOW_KNOTS values in each of `side` interpolated ones: [side,FLOW_KNOTS]."""
+    values = torch.eye(FLOW_KNOTS)[:, None, :, None].expand(-1, -1, -1, 2)
+    return F.interpolate(values, (side, 2), mode="bicubic", align_corners=True)[:, 0, :, 0].T.contiguous()
+
+
+def soften(image: Tensor) -> Tensor:
+    """The mean of 2x2 pixels, twice, with repeated border pixels: [B,3,h,w] -> [B,3,h,w].
+
+    A pixel of the frame is one sample of the image, which is denser than the frame and would alias.
+    """
+    image = F.pad(image, (1, 1, 1, 1), mode="replicate")
+    for _ in range(2):  # by sums: avg_pool2d is slow for 3 channels
+        image = image[..., 1:, :] + image[..., :-1, :]
+        image = image[..., 1:] + image[..., :-1]
+    return image / 16
 
 
 def warp(image: Tensor, poses: Tensor, flow: Tensor, sides: tuple[int, int]) -> Tensor:
-    """An image [B,3,CANVAS_SCALE*H,CANVAS_SCALE*W] centred at poses [B,T,POSE] -> frames [B,3,T,H,W], bilinear.
+    """An image [B,3,h,w], CANVAS_SCALE times the frame, centred at poses [B,T,POSE] -> frames [B,3,T,H,W], bilinear.
 
     `flow` [B*T,2,H,W] is how far down and to the right each pixel is taken from, in halves of the frame. The gradient
     of `grid_sample` is not deterministic on GPUs.
@@ -207,10 +242,10 @@ def warp(image: Tensor, poses: Tensor, flow: Tensor, sides: tuple[int, int]) -> 
     centre_y, centre_x, log_y, log_x = (part[..., None] for part in poses.reshape(-1, POSE, 1).unbind(1))
     y = (down + flow[:, 0] - centre_y) * torch.exp(-log_y) / CANVAS_SCALE
     x = (right + flow[:, 1] - centre_x) * torch.exp(-log_x) / CANVAS_SCALE
-    images = image[:, None].expand(-1, frames, -1, -1, -1).flatten(0, 1)
-    grid = torch.stack((x, y), dim=-1)
-    seen = F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
-    return seen.view(batch, frames, -1, *sides).transpose(1, 2)
+    # The frames of a clip are one tall frame: otherwise the image would be copied for each of them.
+    grid = torch.stack((x, y), dim=-1).view(batch, frames * sides[0], sides[1], 2)
+    seen = F.grid_sample(image, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    return torch.unflatten(seen, 2, (frames, sides[0]))
 
 
 def _resampling_matrices(side: int, centre: Tensor, log_scale: Tensor, length: int, extent: int | None) -> Tensor:
@@ -270,6 +305,7 @@ class ResidualGenerator(Generator):
         self.time = 2 if shape.frames % 2 == 0 else 1  # frames per step inside the network
         self.frames = shape.frames
         self.motion_penalty = params.motion_penalty
+        self.half_chroma = params.chroma == "half"
         code = params.code_width
         self.step_encoder = StepEncoder(self.content + self.curves + cond, code)
         self.object_code, self.other_code = linear(self.content + cond, code), linear(self.content + cond, code)
@@ -279,7 +315,8 @@ class ResidualGenerator(Generator):
         others = params.layers - params.object_layers
         self.other_layers = ImageDecoder(shape, 4 * others, code, half, dense=True) if others else None
         moving = params.background != "still"
-        self.background = ImageDecoder(_enlarge(shape, CANVAS_SCALE) if moving else shape, 3, code, half)
+        canvas = _enlarge(shape, CANVAS_SCALE) if moving else shape
+        self.background = ImageDecoder(canvas, 3, code, half, dense=moving)
         self.camera = Camera(shape, code, warped=params.background == "warped") if moving else None
         layer = _enlarge(shape, LAYER_DENSITY)
         window = None if params.object_extent >= 1 else build_window(layer, params.object_extent)
@@ -319,6 +356,8 @@ class ResidualGenerator(Generator):
             other_code = activate(self.other_code(torch.cat((content, action_cond), dim=1)))
             layers = torch.cat((layers, split_layers(self.other_layers(other_code), OTHER_ALPHA_BIAS)), dim=1)
         background = self.background(activate(self.background_code(content)))  # [B,3,H,W], or larger under a camera
+        if self.half_chroma:
+            layers, background = halve_chroma(layers), halve_chroma(background[:, None])[:, 0]
         with in_float32(z):
             background = background.to(poses.dtype)
             seen = background[:, :, None] if self.camera is None else self.camera(code, background)

@@ -66,6 +66,7 @@ class ResidualParams(Section):
     object_extent: Annotated[float, Field(gt=0, le=1)]
     motion_penalty: Annotated[float, Field(ge=0)]
     still_width: PositiveInt
+    chroma: Literal["full", "half"]
     background: Literal["still", "moving", "warped"]
     conditioning: Literal["factorised", "caption"]
     volume_width: Annotated[int, Field(ge=0)]

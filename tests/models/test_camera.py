@@ -4,9 +4,10 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 from settings import clip_shape
 
-from pipeline.models.residual_generator import CANVAS_SCALE, FLOW_KNOTS, Camera, transform, warp
+from pipeline.models.residual_generator import CANVAS_SCALE, FLOW_KNOTS, Camera, soften, transform, warp
 
 SIDES = (8, 12)
 SHAPE = clip_shape(4, *SIDES)
@@ -61,6 +62,26 @@ def test_a_flow_takes_each_pixel_from_elsewhere() -> None:
     seen = warp(canvas(), CALM, flow, SIDES)
     torch.testing.assert_close(seen[:, :, 0, :4], canvas()[:, :, 4:8, 7:19])
     torch.testing.assert_close(seen[:, :, 0, 4:], canvas()[:, :, 8:12, 6:18])
+
+
+def test_a_denser_picture_is_softened_so_that_every_pixel_of_it_counts() -> None:
+    dense = F.interpolate(canvas(), scale_factor=2, mode="nearest")
+    dense[:, :, ::2] += 1.0  # rows that a single sample would skip or take alone
+    dense[:, :, 1::2] -= 1.0
+    seen = warp(soften(dense), CALM, NO_FLOW, SIDES)
+    torch.testing.assert_close(soften(torch.ones_like(dense)), torch.ones_like(dense))
+    assert F.mse_loss(seen[:, :, 0], canvas()[:, :, 4:12, 6:18]) < 0.05
+    unsoftened = warp(dense, at(y=1 / 16), NO_FLOW, SIDES)  # by half a pixel of the dense picture
+    softened = warp(soften(dense), at(y=1 / 16), NO_FLOW, SIDES)
+    assert (unsoftened.mean() - canvas().mean()).abs() > 0.4
+    assert (softened.mean() - canvas().mean()).abs() < 0.1
+
+
+def test_the_flow_is_interpolated_bicubically() -> None:
+    camera = Camera(SHAPE, 5, warped=True)
+    knots = torch.randn(3, 2, FLOW_KNOTS, FLOW_KNOTS, generator=torch.Generator().manual_seed(0))
+    expected = F.interpolate(knots, SIDES, mode="bicubic", align_corners=True)
+    torch.testing.assert_close(camera.flow_rows @ knots @ camera.flow_columns.mT, expected)
 
 
 @pytest.mark.parametrize("warped", [False, True])

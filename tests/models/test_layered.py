@@ -15,6 +15,7 @@ from pipeline.models.residual_generator import (
     ResidualGenerator,
     compose,
     enlarge,
+    halve_chroma,
     split_layers,
     transform,
 )
@@ -195,6 +196,32 @@ def test_layers_of_objects_hardly_shrink_and_can_be_enlarged() -> None:
         assert smallest < sides[0, :2].min() <= sides[0, :2].max() < smallest + 0.02
         assert 0.49 < sides[0, 2].min() <= sides[0, 2].max() < 0.51
         assert sides[2].min() > 1.9
+
+
+def test_half_the_chroma_is_the_mean_of_2x2_pixels_and_lightness_and_alpha_are_as_before() -> None:
+    images = torch.rand(2, 3, 4, 8, 12, generator=torch.Generator().manual_seed(0))
+    halved = halve_chroma(images)
+    assert halved.shape == images.shape
+    assert torch.equal(halved[:, :, [0, 3]], images[:, :, [0, 3]])
+    means = torch.nn.functional.avg_pool2d(images[1, 2, 1:3], 2)
+    torch.testing.assert_close(halved[1, 2, 1:3], enlarge(means[None, :, None])[0, :, 0])
+    chequered = (torch.arange(8)[:, None] + torch.arange(12)) % 2 * torch.ones(1, 1, 3, 1, 1)
+    assert (halve_chroma(chequered)[:, :, 1:] == 0.5).all()
+    assert torch.equal(halve_chroma(chequered)[:, :, :1], chequered[:, :, :1])
+
+
+@pytest.mark.parametrize("background", ["still", "moving", "warped"])
+def test_with_half_the_chroma_samples_have_the_same_lightness_and_other_colours(background: str) -> None:
+    def sample(chroma: str) -> torch.Tensor:
+        torch.manual_seed(0)
+        params = tiny_params(generator={"chroma": chroma, "background": background}).train.generator
+        model = ResidualGenerator(clip_shape(4, 16, 16), params, cond=8).eval()
+        frames: torch.Tensor = model(torch.randn(6, model.z_width), torch.randn(6, 8))
+        return frames
+
+    full, half = sample("full"), sample("half")
+    torch.testing.assert_close(half.mean(dim=1), full.mean(dim=1), atol=1e-5, rtol=0)
+    assert not torch.allclose(half, full, atol=1e-3)
 
 
 def test_the_motion_penalty_is_how_far_the_layers_move_and_is_taken_in_training_alone() -> None:

@@ -37,6 +37,8 @@ CASES = {
     "caption": ({"generator": {"conditioning": "caption"}}, (4, 16, 16)),
     "moving": ({"generator": {"background": "moving"}}, (4, 16, 24)),
     "warped": ({"generator": {"background": "warped"}}, (5, 24, 16)),
+    "half the chroma": ({"generator": {"chroma": "half", "layers": 2, "object_layers": 1}}, (4, 16, 24)),
+    "half the chroma, warped": ({"generator": {"chroma": "half", "background": "warped"}}, (4, 24, 16)),
     "volume": ({"generator": {"volume_width": 4}}, (4, 16, 16)),
     "volume, odd": (
         {"generator": {"volume_width": 5, "still_width": 7, "code_width": 9, "content_width": 5}},

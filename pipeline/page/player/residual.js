@@ -19,13 +19,18 @@ function drawResidual(model, z, { whole, objects = whole, actions = whole }) {
   const knots = z.subarray(params.content_width);
   const codes = encodeSteps(weights, join(content, actions), knots, clip.frames);
   const objectCode = activate(linear(weights, "generator.object_code", join(content, objects)));
-  const layers = splitLayers(decodeImage(weights, "generator.object_layers", objectCode, sides), OBJECT_ALPHA_BIAS, params.object_extent);
+  const decode = (name, code, whole = sides) => {
+    const image = decodeImage(weights, name, code, whole);
+    return params.chroma === "half" ? halveChroma(image) : image;
+  };
+  const layers = splitLayers(decode("generator.object_layers", objectCode), OBJECT_ALPHA_BIAS, params.object_extent);
   if (weights["generator.other_layers.start.weight"]) {
     const otherCode = activate(linear(weights, "generator.other_code", join(content, actions)));
-    layers.push(...splitLayers(decodeImage(weights, "generator.other_layers", otherCode, sides), OTHER_ALPHA_BIAS));
+    layers.push(...splitLayers(decode("generator.other_layers", otherCode), OTHER_ALPHA_BIAS));
   }
   const backgroundCode = activate(linear(weights, "generator.background_code", content));
-  const frames = drawBackground(weights, params, clip, backgroundCode, codes);
+  const canvas = params.background === "still" ? sides : sides.map((side) => CANVAS_SCALE * side);
+  const frames = drawBackground(weights, params, clip, decode("generator.background", backgroundCode, canvas), codes);
   const poses = readPoses(weights, "generator.pose_head", codes);
   addOffset(poses, linear(weights, "generator.object_pose_offset", objectCode), layers.length);
   boundPoses(poses, layers.length, params.object_extent < 1 ? params.object_layers : 0);
@@ -57,6 +62,31 @@ function decodeImage(weights, name, code, sides) {
   if (!weights[`${name}.detail.weight`]) return image;
   const finer = enlarge(convolve(weights, `${name}.to_detail`, grown));
   return convolve(weights, `${name}.detail`, finer, { rectified: true, added: enlarge(image) });
+}
+
+// Opponent colours at half the resolution, enlarged again; lightness and alpha, if there are 4 channels for each layer, stay.
+function halveChroma(image) {
+  const depth = image.channels % 4 ? 3 : 4; // channels of a layer, or of the background
+  const smooth = filter(image, (side) => placeBetween(side, side / 2).map(({ low, high, share }) => [
+    [2 * low, (1 - share) / 2], [2 * low + 1, (1 - share) / 2], [2 * high, share / 2], [2 * high + 1, share / 2],
+  ]));
+  return likeMap(image, smooth.map((value, at) => ([1, 2].includes((at % image.channels) % depth) ? value : image.data[at])));
+}
+
+// The mean of 2x2 pixels, twice; border pixels are repeated outside.
+function soften(image) {
+  return likeMap(image, filter(image, (side) => Array.from({ length: side }, (_, at) => (
+    [[Math.max(at - 1, 0), 0.25], [at, 0.25], [at, 0.25], [Math.min(at + 1, side - 1), 0.25]]
+  ))));
+}
+
+// An image whose pixels are sums of four others along each side, `list(side)`: [place, share] of each, for each pixel.
+function filter(image, list) {
+  const [rows, columns] = [image.height, image.width].map((side) => {
+    const sources = list(side).flat();
+    return { places: Int32Array.from(sources, ([place]) => place), shares: Float32Array.from(sources, ([, share]) => share) };
+  });
+  return kernel.resample(image, [{ rows, columns }]);
 }
 
 // An image of 4 channels for each layer -> RGBA layers with premultiplied alpha, so that colours of transparent pixels do
@@ -104,19 +134,17 @@ function boundPoses(poses, layers = 1, unshrunk = 0) {
   });
 }
 
-function drawBackground(weights, params, clip, backgroundCode, codes) {
+function drawBackground(weights, params, clip, image, codes) {
   const { frames, height, width } = clip;
-  const moving = params.background !== "still";
-  const image = decodeImage(weights, "generator.background", backgroundCode, moving ? [CANVAS_SCALE * height, CANVAS_SCALE * width] : [height, width]);
   const out = makeMap(frames, height, width, 3);
-  if (!moving) {
+  if (params.background === "still") {
     for (let t = 0; t < frames; t++) out.data.set(image.data, t * image.data.length);
     return out;
   }
   const poses = readPoses(weights, "generator.camera.pose_head", codes);
   boundPoses(poses);
   if (params.background === "warped") {
-    warp(out, image, poses, readFlow(weights, codes, clip));
+    warp(out, soften(image), poses, readFlow(weights, codes, clip));
     return out;
   }
   return likeMap(out, transform(image, poses, out, CANVAS_SCALE));
