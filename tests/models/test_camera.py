@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from settings import clip_shape
 
-from pipeline.models.residual_generator import CANVAS_SCALE, FLOW_KNOTS, Camera, soften, transform, warp
+from pipeline.models.poses import CANVAS_SCALE, FLOW_KNOTS, Camera, soften, transform, warp
 
 SIDES = (8, 12)
 SHAPE = clip_shape(4, *SIDES)

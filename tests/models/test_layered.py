@@ -9,15 +9,14 @@ import torch
 from settings import clip_shape
 from training_sets import tiny_params
 
+from pipeline.models.poses import PoseHead, transform
 from pipeline.models.residual_generator import (
     ImageDecoder,
-    PoseHead,
     ResidualGenerator,
     compose,
     enlarge,
     halve_chroma,
     split_layers,
-    transform,
 )
 
 STILL = torch.zeros(1, 1, 4)  # one clip of one frame, nothing moved or scaled

@@ -1,5 +1,5 @@
 // The residual generator: image layers, each moved and scaled over time, over a background that may be moved or warped; the
-// counterpart of pipeline/models/residual_generator.py, which gives the reasons.
+// counterpart of residual_generator.py and poses.py in pipeline/models, which give the reasons.
 
 const POSE = 4; // centre y, centre x, log scale y, log scale x; the frame spans -1 to 1
 const RATE = [0.3, 0.3, 0.1, 0.1]; // learning rates of a pose relative to those of the weights
